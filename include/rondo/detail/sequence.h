@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Restartable sequences: a run of instructions that either reaches its last
+ * one, a store, without this thread having been preempted, moved or interrupted
+ * by a signal, or has not happened. (Linux rseq(2), which glibc 2.35 and later
+ * register for each thread.) There are four:
+ *
+ *   rondo_seq_reserve  check id, head; read clock; record header; head  (inline)
+ *   rondo_seq_commit   check id, head; head                             (inline)
+ *   rondo_seq_list     check id, head, a word; clock; list of stores; a store
+ *   rondo_seq_locked   check id; read clock; lock cmpxchg of the head
+ *
+ * The first two are the record path, the others everything behind its exits.
+ * For each architecture the assembly stands in sequence_<arch>.h; the same in C
+ * stands here, as the specification that a test compares it with.
+ */
+#ifndef RONDO_DETAIL_SEQUENCE_H
+#define RONDO_DETAIL_SEQUENCE_H
+
+#include <rondo/detail/handle.h>
+#include <rondo/detail/position.h>
+
+enum rondo_sequence_result {
+	RONDO_SEQ_DONE = 0,
+	RONDO_SEQ_CHANGED = 1, /* the head (or the word) is another one */
+	RONDO_SEQ_ABORTED = 2, /* preempted, interrupted, or on another CPU */
+	RONDO_SEQ_FAR = 3,     /* the time is beyond the limit */
+};
+
+/* One store of a list: *at = value + (time & mask). */
+struct rondo_store {
+	uint64_t *at;
+	uint64_t value;
+	uint64_t mask;
+};
+
+enum rondo_sequence_clock {
+	RONDO_SEQ_CLOCK_GIVEN = 0, /* time is set by the caller */
+	RONDO_SEQ_CLOCK_READ = 1,  /* read inside, into time */
+};
+
+/* In and out of the slow sequences. The assembly knows the offsets. */
+struct rondo_sequence {
+	uint64_t *head;		    /*  0: the word that is checked */
+	uint64_t expected;	    /*  8 */
+	uint64_t wanted;	    /* 16: what commit_at becomes */
+	uint64_t *commit_at;	    /* 24: usually the head itself */
+	uint64_t commit_expected;   /* 32: checked too */
+	struct rondo_store *stores; /* 40 */
+	uint64_t store_count;	    /* 48 */
+	uint64_t time;		    /* 56 */
+	uint64_t limit;		    /* 64: a later time is far */
+	uint32_t clock;		    /* 72 */
+	uint32_t id;		    /* 76: CPU or concurrency id expected */
+	int64_t rseq_offset;	    /* 80 */
+	int64_t id_offset;	    /* 88 */
+};
+
+RONDO_STATIC_ASSERT(sizeof(struct rondo_store) == 24, "assembly");
+RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, clock) == 72, "assembly");
+RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, id_offset) == 88,
+		    "assembly");
+
+#define RONDO_RSEQ_CS_OFFSET 8 /* rseq_cs in struct rseq, Linux ABI */
+
+#if defined(RONDO_NO_RSEQ_ASM)
+#define RONDO_HAVE_RSEQ 0
+#elif defined(__x86_64__) && !defined(__ILP32__)
+#define RONDO_HAVE_RSEQ 1
+#include <rondo/detail/sequence_x86_64.h>
+#elif defined(__aarch64__)
+#define RONDO_HAVE_RSEQ 1
+#include <rondo/detail/sequence_aarch64.h>
+#else
+#define RONDO_HAVE_RSEQ 0
+#endif
+
+/* Does what a list says, once time is known. */
+static inline void rondo_store_list(const struct rondo_store *stores,
+				    uint64_t count, uint64_t time)
+{
+	for (uint64_t i = 0; i < count; i++)
+		rondo_store_relaxed(stores[i].at,
+				    stores[i].value + (time & stores[i].mask));
+}
+
+/* The specification of rondo_seq_list: id is what the thread's id word says,
+ * now what its clock says. */
+static inline int rondo_spec_list(struct rondo_sequence *s, uint32_t id,
+				  uint64_t now)
+{
+	if (id != s->id)
+		return RONDO_SEQ_ABORTED;
+	if (*s->head != s->expected || *s->commit_at != s->commit_expected)
+		return RONDO_SEQ_CHANGED;
+	if (s->clock == RONDO_SEQ_CLOCK_READ)
+		s->time = now;
+	if (s->time > s->limit)
+		return RONDO_SEQ_FAR;
+	rondo_store_list(s->stores, s->store_count, s->time);
+	*s->commit_at = s->wanted;
+	return RONDO_SEQ_DONE;
+}
+
+/* The specification of rondo_seq_locked. */
+static inline int rondo_spec_locked(struct rondo_sequence *s, uint32_t id,
+				    uint64_t now)
+{
+	if (id != s->id)
+		return RONDO_SEQ_ABORTED;
+	if (s->clock == RONDO_SEQ_CLOCK_READ)
+		s->time = now;
+	if (s->time > s->limit)
+		return RONDO_SEQ_FAR;
+	if (*s->head != s->expected)
+		return RONDO_SEQ_CHANGED;
+	*s->head = s->wanted;
+	return RONDO_SEQ_DONE;
+}
+
+/* The specification of rondo_seq_reserve: a compact header, open. */
+static inline int rondo_spec_reserve(struct rondo_ring *ring, uint32_t id,
+				     uint64_t now, uint32_t expected_id,
+				     uint64_t expected, uint64_t wanted,
+				     char *header, uint32_t open)
+{
+	if (id != expected_id)
+		return RONDO_SEQ_ABORTED;
+	if (ring->head != expected)
+		return RONDO_SEQ_CHANGED;
+	*(uint32_t *)(void *)header = (uint32_t)now;
+	if ((uint32_t)(now >> 32) > (uint32_t)(ring->limit >> 32))
+		return RONDO_SEQ_FAR;
+	*(uint32_t *)(void *)(header + 4) = open | ((now >> 32) & 0xff);
+	ring->head = wanted;
+	return RONDO_SEQ_DONE;
+}
+
+/* The specification of rondo_seq_commit. */
+static inline int rondo_spec_commit(struct rondo_ring *ring, uint32_t id,
+				    uint32_t expected_id, uint64_t expected,
+				    uint64_t wanted)
+{
+	if (id != expected_id)
+		return RONDO_SEQ_ABORTED;
+	if (ring->head != expected)
+		return RONDO_SEQ_CHANGED;
+	ring->head = wanted;
+	return RONDO_SEQ_DONE;
+}
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sequences of detail/sequence.h for x86-64. Stores are in program order
+ * on this machine, so the store that ends a sequence is a release.
+ *
+ * A descriptor (struct rseq_cs: version, flags, start, length, abort address)
+ * lies in section __rseq_cs; its address goes into the thread's struct rseq
+ * before the first instruction. Where the kernel interrupts between start and
+ * end it goes on at the abort address, in a section of its own, behind the
+ * signature that the kernel checks.
+ */
+#ifndef RONDO_DETAIL_SEQUENCE_X86_64_H
+#define RONDO_DETAIL_SEQUENCE_X86_64_H
+
+/* clang-format off */
+#define RONDO_RSEQ_BEGIN                                                       \
+	".pushsection __rseq_cs, \"aw?\"\n\t"                                  \
+	".balign 32\n"                                                         \
+	"3:\t.long 0, 0\n\t"                                                   \
+	".quad 1f, 2f - 1f, 4f\n\t"                                            \
+	".popsection\n\t"                                                      \
+	"leaq 3b(%%rip), %%rax\n\t"                                            \
+	"movq %%rax, %%fs:8(%[rseq])\n"                                        \
+	"1:\n\t"
+
+/* .byte: the signature as the operand of an undefined instruction */
+#define RONDO_RSEQ_END                                                         \
+	"2:\n\t"                                                               \
+	".pushsection __rseq_failure, \"ax?\"\n\t"                             \
+	".byte 0x0f, 0xb9, 0x3d\n\t"                                           \
+	".long 0x53053053\n"                                                   \
+	"4:\tjmp %l[aborted]\n\t"                                              \
+	".popsection\n\t"
+
+/* The id that picks this thread's ring; a hint until a sequence checks it. */
+static inline uint64_t rondo_thread_id(int64_t id_offset)
+{
+	uint64_t id;
+
+	__asm__ __volatile__("movl %%fs:(%1), %k0" : "=r"(id) : "r"(id_offset));
+	return id;
+}
+
+static inline uint64_t rondo_thread_pointer(void)
+{
+	uint64_t pointer;
+
+	__asm__("movq %%fs:0, %0" : "=r"(pointer));
+	return pointer;
+}
+
+static inline __attribute__((always_inline)) int
+rondo_seq_reserve(struct rondo_ring *ring, int64_t rseq_offset,
+		  int64_t id_offset, uint32_t id, uint64_t expected,
+		  uint64_t wanted, char *header, uint32_t open)
+{
+	__asm__ goto(
+		RONDO_RSEQ_BEGIN
+		"cmpl %[id], %%fs:(%[idat])\n\t"
+		"jne 4f\n\t"
+		"cmpq %[expected], %[head]\n\t"
+		"jne %l[changed]\n\t"
+		"rdtsc\n\t"
+		"movl %%eax, (%[header])\n\t"
+		"cmpl %[limit], %%edx\n\t"
+		"ja %l[far]\n\t"
+		"movl %[open], 4(%[header])\n\t"
+		"movb %%dl, 4(%[header])\n\t"
+		"movq %[wanted], %[head]\n"
+		RONDO_RSEQ_END
+		: : [rseq] "r"(rseq_offset), [idat] "r"(id_offset),
+		[id] "r"(id), [head] "m"(ring->head), [expected] "r"(expected),
+		[wanted] "r"(wanted), [header] "r"(header), [open] "ri"(open),
+		[limit] "m"(*((const uint32_t *)&ring->limit + 1))
+		: "memory", "cc", "rax", "rdx" : changed, aborted, far);
+	return RONDO_SEQ_DONE;
+changed:
+	return RONDO_SEQ_CHANGED;
+aborted:
+	return RONDO_SEQ_ABORTED;
+far:
+	return RONDO_SEQ_FAR;
+}
+
+static inline __attribute__((always_inline)) int
+rondo_seq_commit(struct rondo_ring *ring, int64_t rseq_offset,
+		 int64_t id_offset, uint32_t id, uint64_t expected,
+		 uint64_t wanted)
+{
+	__asm__ goto(
+		RONDO_RSEQ_BEGIN
+		"cmpl %[id], %%fs:(%[idat])\n\t"
+		"jne 4f\n\t"
+		"cmpq %[expected], %[head]\n\t"
+		"jne %l[changed]\n\t"
+		"movq %[wanted], %[head]\n"
+		RONDO_RSEQ_END
+		: : [rseq] "r"(rseq_offset), [idat] "r"(id_offset),
+		[id] "r"(id), [head] "m"(ring->head), [expected] "r"(expected),
+		[wanted] "r"(wanted)
+		: "memory", "cc", "rax" : changed, aborted);
+	return RONDO_SEQ_DONE;
+changed:
+	return RONDO_SEQ_CHANGED;
+aborted:
+	return RONDO_SEQ_ABORTED;
+}
+
+/* Offsets of struct rondo_sequence and struct rondo_store: sequence.h. */
+static inline int rondo_seq_list(struct rondo_sequence *s)
+{
+	__asm__ goto(
+		RONDO_RSEQ_BEGIN
+		"movl 76(%[s]), %%eax\n\t"
+		"movq 88(%[s]), %%rdx\n\t"
+		"cmpl %%eax, %%fs:(%%rdx)\n\t"
+		"jne 4f\n\t"
+		"movq (%[s]), %%rcx\n\t"
+		"movq 8(%[s]), %%rax\n\t"
+		"cmpq %%rax, (%%rcx)\n\t"
+		"jne %l[changed]\n\t"
+		"movq 24(%[s]), %%rcx\n\t"
+		"movq 32(%[s]), %%rax\n\t"
+		"cmpq %%rax, (%%rcx)\n\t"
+		"jne %l[changed]\n\t"
+		"cmpl $0, 72(%[s])\n\t"
+		"je 5f\n\t"
+		"lfence\n\t"
+		"rdtsc\n\t"
+		"shlq $32, %%rdx\n\t"
+		"orq %%rdx, %%rax\n\t"
+		"movq %%rax, 56(%[s])\n"
+		"5:\tmovq 56(%[s]), %%rdx\n\t"
+		"cmpq 64(%[s]), %%rdx\n\t"
+		"ja %l[far]\n\t"
+		"movq 40(%[s]), %%r8\n\t"
+		"movq 48(%[s]), %%rsi\n\t"
+		"leaq (%%rsi,%%rsi,2), %%rsi\n\t"
+		"leaq (%%r8,%%rsi,8), %%rsi\n"
+		"6:\tcmpq %%rsi, %%r8\n\t"
+		"je 7f\n\t"
+		"movq 16(%%r8), %%rax\n\t"
+		"andq %%rdx, %%rax\n\t"
+		"addq 8(%%r8), %%rax\n\t"
+		"movq (%%r8), %%r9\n\t"
+		"movq %%rax, (%%r9)\n\t"
+		"addq $24, %%r8\n\t"
+		"jmp 6b\n"
+		"7:\tmovq 16(%[s]), %%rax\n\t"
+		"movq %%rax, (%%rcx)\n"
+		RONDO_RSEQ_END
+		: : [rseq] "r"(s->rseq_offset), [s] "r"(s)
+		: "memory", "cc", "rax", "rcx", "rdx", "rsi", "r8", "r9"
+		: changed, aborted, far);
+	return RONDO_SEQ_DONE;
+changed:
+	return RONDO_SEQ_CHANGED;
+aborted:
+	return RONDO_SEQ_ABORTED;
+far:
+	return RONDO_SEQ_FAR;
+}
+
+static inline int rondo_seq_locked(struct rondo_sequence *s)
+{
+	__asm__ goto(
+		RONDO_RSEQ_BEGIN
+		"movl 76(%[s]), %%eax\n\t"
+		"movq 88(%[s]), %%rdx\n\t"
+		"cmpl %%eax, %%fs:(%%rdx)\n\t"
+		"jne 4f\n\t"
+		"cmpl $0, 72(%[s])\n\t"
+		"je 5f\n\t"
+		"lfence\n\t"
+		"rdtsc\n\t"
+		"shlq $32, %%rdx\n\t"
+		"orq %%rdx, %%rax\n\t"
+		"movq %%rax, 56(%[s])\n"
+		"5:\tmovq 56(%[s]), %%rdx\n\t"
+		"cmpq 64(%[s]), %%rdx\n\t"
+		"ja %l[far]\n\t"
+		"movq (%[s]), %%rcx\n\t"
+		"movq 8(%[s]), %%rax\n\t"
+		"movq 16(%[s]), %%rdx\n\t"
+		"lock cmpxchgq %%rdx, (%%rcx)\n"
+		RONDO_RSEQ_END
+		"jne %l[changed]\n\t"
+		: : [rseq] "r"(s->rseq_offset), [s] "r"(s)
+		: "memory", "cc", "rax", "rcx", "rdx"
+		: changed, aborted, far);
+	return RONDO_SEQ_DONE;
+changed:
+	return RONDO_SEQ_CHANGED;
+aborted:
+	return RONDO_SEQ_ABORTED;
+far:
+	return RONDO_SEQ_FAR;
+}
+/* clang-format on */
+
+/* The clock after every load before it: times of one ring never go back. */
+static inline uint64_t rondo_ticks_ordered(void)
+{
+	uint32_t low, high;
+
+	__asm__ __volatile__("lfence\n\trdtsc"
+			     : "=a"(low), "=d"(high)
+			     :
+			     : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+#endif

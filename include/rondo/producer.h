@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Recording: reserve, write in place, commit; discard, shrink, squash; write.
+ *
+ * All of it may be called from any thread and any signal handler, one that
+ * interrupted these very functions included, nested to any depth. Nothing here
+ * waits, allocates, locks, or touches errno.
+ *
+ * The hot ones are inlined. Compile with RONDO_NO_INLINE to use the exported
+ * functions of the same names instead, as dlsym and other languages do.
+ */
+#ifndef RONDO_PRODUCER_H
+#define RONDO_PRODUCER_H
+
+#include <string.h>
+#include <sys/uio.h>
+
+#include <rondo/channel.h>
+#include <rondo/detail/fast.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Names a committed record, for rondo_squash. */
+struct rondo_mark {
+	uint64_t head;
+	uint64_t before;
+	uint32_t ring;
+	uint32_t reserved_;
+};
+
+/* What the inlined ones call when the fast path does not apply. */
+RONDO_API int rondo_reserve_call(struct rondo_channel *channel,
+				 uint16_t event_id, uint32_t bytes,
+				 struct rondo_record *out);
+RONDO_API int rondo_commit_call(const struct rondo_record *record);
+
+/*
+ * Reserves like rondo_reserve, data at a multiple of align.
+ *
+ * align: a power of two, 8 to 4096 (64 for XSAVE areas).
+ * Results: as rondo_reserve; -EINVAL also for an alignment that is none.
+ * Context: any. Progress: lock-free. Cost: a call. Ordering: as rondo_reserve.
+ */
+RONDO_API int rondo_reserve_aligned(struct rondo_channel *channel,
+				    uint16_t event_id, uint32_t bytes,
+				    uint32_t align, struct rondo_record *out);
+
+/*
+ * Commits the first used bytes and gives the rest back, or leaves a gap where
+ * others reserved since. data stays where it is.
+ *
+ * Results: 0; -EINVAL used is more than was reserved: the record is still open.
+ * Context: any. Progress: wait-free. Cost: a call. Ordering: as rondo_commit.
+ */
+RONDO_API int rondo_commit_len(struct rondo_record *record, uint32_t used);
+
+/*
+ * Gives up one's own open record. Its room is free again when nobody reserved
+ * since; otherwise it becomes a gap that readers skip.
+ *
+ * Results: 0. Context: any. Progress: wait-free. Cost: a call.
+ * Ordering: none.
+ */
+RONDO_API int rondo_discard(struct rondo_record *record);
+
+/*
+ * Undoes a committed record that is still the newest of its ring: the head goes
+ * back to where it was. So a ring is a call stack: record at entry, squash at
+ * return, and a flush at any moment delivers what is on it. A mark is good for
+ * one squash.
+ *
+ * Results: 0; -EBUSY somebody wrote after it; -ESTALE its sub-buffer was
+ *   switched since (record the return instead); -EXDEV this thread is on
+ *   another CPU; -ESHUTDOWN a child of fork.
+ * Context: any. Progress: lock-free, bounded. Cost: a call. Ordering: none.
+ */
+RONDO_API int rondo_squash(struct rondo_channel *channel,
+			   struct rondo_mark mark);
+
+#ifdef RONDO_NO_INLINE
+#define RONDO_INLINE_BODY 0
+#define RONDO_INLINE RONDO_API
+#else
+#define RONDO_INLINE_BODY 1
+#ifndef RONDO_INLINE
+#define RONDO_INLINE                                                           \
+	static inline __attribute__((always_inline)) __attribute__((unused))
+#endif
+#endif
+
+/*
+ * Reserves room for a record of a registered class.
+ *
+ * event_id: from rondo_event_register. bytes: of payload, 0 and more.
+ * out: data points to bytes of room, aligned to 8 (16 with full headers), in
+ *   the ring itself: write it there, then commit or discard, on any thread.
+ * Results: 0; -ENOBUFS no room (discard mode), counted full; -EBUSY every free
+ *   slot is held by a stalled writer, counted stalled; -EMSGSIZE larger than
+ *   record_max, counted big; -EINVAL no such class; -ESHUTDOWN stopped, or a
+ *   child of fork. The last two are not counted.
+ * Context: any. Progress: lock-free. Cost: about that of reading the TSC.
+ * Ordering: none; the record's time lies between call and return.
+ */
+RONDO_INLINE int rondo_reserve(struct rondo_channel *channel,
+			       uint16_t event_id, uint32_t bytes,
+			       struct rondo_record *out);
+
+/*
+ * Commits: from now on the record is whole, and whoever closes the sub-buffer
+ * may deliver it. The handle stays valid for rondo_mark only.
+ *
+ * Results: 0.
+ * Context: any. Progress: wait-free: two steps, no loop. Cost: 2 ns.
+ * Ordering: the payload is visible to whoever takes the sub-buffer.
+ */
+RONDO_INLINE int rondo_commit(struct rondo_record *record);
+
+/*
+ * Reserves, copies bytes from data, commits.
+ *
+ * Results, Context, Progress, Ordering: as rondo_reserve and rondo_commit.
+ * Cost: theirs and the copy's.
+ */
+RONDO_INLINE int rondo_write(struct rondo_channel *channel, uint16_t event_id,
+			     const void *data, uint32_t bytes);
+
+/*
+ * The same, gathered from count pieces, without allocation at any count.
+ *
+ * Results: as rondo_write; -EMSGSIZE also when the sum is beyond 32 bits;
+ *   -EINVAL a negative count.
+ */
+RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
+			      const struct iovec *pieces, int count);
+
+/*
+ * The mark of a record just committed.
+ *
+ * Context: any. Progress: wait-free. Cost: some moves. Ordering: none.
+ */
+RONDO_INLINE struct rondo_mark rondo_mark(const struct rondo_record *record);
+
+#if RONDO_INLINE_BODY
+RONDO_INLINE int rondo_reserve(struct rondo_channel *channel,
+			       uint16_t event_id, uint32_t bytes,
+			       struct rondo_record *out)
+{
+	int result = rondo_fast_reserve(channel, event_id, bytes, out);
+
+	if (rondo_unlikely(result > 0)) {
+		/* A handle of its own: the caller's stays in registers. */
+		struct rondo_record slow;
+
+		result = rondo_reserve_call(channel, event_id, bytes, &slow);
+		if (rondo_likely(result == 0))
+			*out = slow;
+	}
+	return result;
+}
+
+RONDO_INLINE int rondo_commit(struct rondo_record *record)
+{
+	if (rondo_unlikely(rondo_fast_commit(record))) {
+		struct rondo_record slow = *record;
+
+		return rondo_commit_call(&slow);
+	}
+	return 0;
+}
+
+RONDO_INLINE int rondo_write(struct rondo_channel *channel, uint16_t event_id,
+			     const void *data, uint32_t bytes)
+{
+	struct rondo_record record;
+	int result = rondo_reserve(channel, event_id, bytes, &record);
+
+	if (rondo_unlikely(result))
+		return result;
+	if (bytes)
+		memcpy(record.data, data, bytes);
+	return rondo_commit(&record);
+}
+
+RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
+			      const struct iovec *pieces, int count)
+{
+	struct rondo_record record;
+	uint64_t bytes = 0;
+	char *to;
+	int result, i;
+
+	if (rondo_unlikely(count < 0))
+		return -EINVAL;
+	for (i = 0; i < count; i++)
+		if (rondo_unlikely(__builtin_add_overflow(
+			    bytes, pieces[i].iov_len, &bytes)))
+			bytes = UINT64_MAX >> 1;
+	if (rondo_unlikely(bytes > UINT32_MAX))
+		bytes = UINT32_MAX; /* beyond every record_max */
+	result = rondo_reserve(channel, event_id, (uint32_t)bytes, &record);
+	if (rondo_unlikely(result))
+		return result;
+	to = (char *)record.data;
+	for (i = 0; i < count; i++) {
+		if (pieces[i].iov_len)
+			memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
+		to += pieces[i].iov_len;
+	}
+	return rondo_commit(&record);
+}
+
+RONDO_INLINE struct rondo_mark rondo_mark(const struct rondo_record *record)
+{
+	struct rondo_mark mark;
+
+	mark.head = record->head;
+	mark.before = record->before;
+	mark.ring = record->ring_id;
+	mark.reserved_ = 0;
+	return mark;
+}
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

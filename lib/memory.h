@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A channel's memory object: laid out, created (memfd or file), sealed, mapped,
+ * prefaulted, locked; or opened and checked when somebody else made it.
+ */
+#ifndef RONDO_LIB_MEMORY_H
+#define RONDO_LIB_MEMORY_H
+
+#include <rondo/channel.h>
+
+#include "control.h"
+
+/* Fills the geometry of map for a complete config; nothing is created.
+ * -EOVERFLOW when a product does not fit. */
+int rondo_memory_lay_out(const struct rondo_config *complete,
+			 uint32_t ring_count, struct rondo_map *map);
+
+/* Creates and maps; fills control->map, fd, granted, path. */
+int rondo_memory_create(const struct rondo_config *complete,
+			struct rondo_control *control);
+
+/* Maps what fd is, having checked all of it. fd becomes control's on success */
+int rondo_memory_attach(int fd, struct rondo_control *control);
+
+/* Undoes either. keep_file: a file-backed channel stays on disk. */
+void rondo_memory_destroy(struct rondo_control *control, bool keep_file);
+
+#endif
