@@ -10,7 +10,7 @@ import sys
 
 
 def count(test):
-    text = test.get("stdout", "") + test.get("stderr", "")
+    text = test.get("stdout", "")
     good = len(re.findall(r"^\[       OK \] \w", text, re.M))
     bad = len(re.findall(r"^\[  FAILED  \] \w+$", text, re.M))
     result = test["result"]

@@ -34,10 +34,27 @@ for word; do
 done
 chosen=${*:-$STAGES}
 
+machine=$(uname -m)
+packages="gcc g++ libc6-dev meson ninja-build pkgconf python3 libcmocka-dev
+	liburcu-dev babeltrace2"
+for stage in $chosen; do
+	case $stage in
+	lint) packages="$packages clang-format" ;;
+	headers | clang) packages="$packages clang" ;;
+	valgrind) packages="$packages valgrind libc6-dbg" ;;
+	aarch64)
+		[ "$machine" = aarch64 ] ||
+			packages="$packages gcc-aarch64-linux-gnu
+				libc6-dev-arm64-cross qemu-user
+				liburcu-dev:arm64 libcmocka-dev:arm64" ;;
+	esac
+done
+# shellcheck disable=SC2086
+rondo_need $packages || exit 1
+
 passed=0
 failed=0
 skipped=0
-stage=
 scratch=$(mktemp -d) || exit 1
 
 finish()
@@ -102,17 +119,11 @@ suites()
 	return $suites_status
 }
 
-base_packages()
-{
-	rondo_need gcc g++ libc6-dev meson ninja-build pkgconf python3 \
-		libcmocka-dev liburcu-dev babeltrace2
-}
-
 main_is_built=false
 main_build()
 {
 	$main_is_built && return 0
-	base_packages && built main -Dwerror=true && main_is_built=true
+	built main -Dwerror=true && main_is_built=true
 }
 
 stage_build() { main_build; }
@@ -123,17 +134,12 @@ stage_ctf() { main_build && suites main ctf; }
 stage_example() { main_build && suites main example; }
 stage_bench() { main_build && suites main bench; }
 
-stage_lint()
-{
-	rondo_need clang-format || return
-	main_build && suites main lint
-}
+stage_lint() { main_build && suites main lint; }
 
 # Every public header alone, as its users may compile it. sequence_<arch>.h is
 # a part of sequence.h.
 stage_headers()
 {
-	base_packages && rondo_need clang || return
 	for header in $(cd include &&
 			find rondo -name '*.h' ! -name 'sequence_*' | sort); do
 		printf '#include <%s>\n#include <%s>\nextern int rondo_alone;\n' "$header" "$header" \
@@ -158,7 +164,6 @@ stage_headers()
 
 stage_asan()
 {
-	base_packages || return
 	built asan -Dwerror=true -Db_sanitize=address,undefined \
 		-Dexamples=disabled -Dbench=disabled || return
 	suites asan "unit nest stress ctf" -t 4
@@ -168,7 +173,6 @@ stage_asan()
 # atomic here, and gcc's warning about fences is no news.
 stage_tsan()
 {
-	base_packages || return
 	built tsan -Dwerror=true -Db_sanitize=thread -Drseq_asm=false \
 		-Dc_args=-Wno-tsan -Dcpp_args=-Wno-tsan \
 		-Dexamples=disabled -Dbench=disabled || return
@@ -182,7 +186,6 @@ stage_tsan()
 # No rseq under valgrind and qemu: running both modes would be one twice.
 stage_valgrind()
 {
-	rondo_need valgrind || return
 	main_build || return
 	suites main unit --no-suite atomic -t 10 --wrapper \
 		"valgrind --quiet --error-exitcode=99 --leak-check=full"
@@ -190,7 +193,6 @@ stage_valgrind()
 
 stage_clang()
 {
-	base_packages && rondo_need clang || return
 	CC=clang CXX=clang++ built clang -Dwerror=true \
 		-Dexamples=disabled -Dbench=disabled || return
 	suites clang "unit nest"
@@ -198,13 +200,10 @@ stage_clang()
 
 stage_aarch64()
 {
-	if [ "$(uname -m)" = aarch64 ]; then
+	if [ "$machine" = aarch64 ]; then
 		echo "this is an aarch64 machine: the other stages cover it"
 		return 0
 	fi
-	base_packages || return
-	rondo_need gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user \
-		liburcu-dev:arm64 libcmocka-dev:arm64 || return
 	built aarch64 -Dwerror=true --cross-file tools/cross/aarch64.ini \
 		-Dexamples=disabled -Dbench=disabled || return
 	suites aarch64 unit --no-suite atomic -t 10
@@ -241,7 +240,6 @@ stage_install()
 
 stage_subproject()
 {
-	base_packages || return
 	for library in shared static; do
 		rm -rf "$scratch/host"
 		cp -R tests/subproject "$scratch/host" &&

@@ -7,21 +7,11 @@
 rondo_have()
 {
 	case $1 in
-	*:*) rondo_archs=${1##*:} ;;
-	*) rondo_archs="$(dpkg --print-architecture) all" ;;
+	*:*) rondo_arch=${1##*:} ;;
+	*) rondo_arch=$(dpkg --print-architecture) ;;
 	esac
-	rondo_states=$(dpkg-query -W \
-		-f='${db:Status-Status} ${Architecture}\n' "$1" 2>/dev/null)
-	for rondo_arch in $rondo_archs; do
-		case "$rondo_states" in
-		*"installed $rondo_arch"*)
-			case "$rondo_states" in
-			*"not-installed $rondo_arch"*) ;;
-			*) return 0 ;;
-			esac ;;
-		esac
-	done
-	return 1
+	dpkg-query -W -f='${db:Status-Status} ${Architecture}\n' "$1" \
+		2>/dev/null | grep -qxE "installed ($rondo_arch|all)"
 }
 
 rondo_need()
@@ -33,6 +23,9 @@ rondo_need()
 	rondo_missing=
 	rondo_foreign=
 	for rondo_package; do
+		case "$rondo_missing " in
+		*" $rondo_package "*) continue ;;
+		esac
 		rondo_have "$rondo_package" && continue
 		rondo_missing="$rondo_missing $rondo_package"
 		case $rondo_package in
@@ -64,7 +57,8 @@ rondo_need()
 		apt-get update || true
 		# Names are split on purpose: one word a package.
 		# shellcheck disable=SC2086
-		apt-get install -y --no-install-recommends $rondo_missing
+		apt-get install -y --no-install-recommends \
+			-o DPkg::Lock::Timeout=300 $rondo_missing
 	) </dev/null >"$rondo_log" 2>&1
 	rondo_status=$?
 	if [ $rondo_status -ne 0 ]; then
