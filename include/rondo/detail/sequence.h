@@ -18,6 +18,7 @@
 #define RONDO_DETAIL_SEQUENCE_H
 
 #include <rondo/detail/handle.h>
+#include <rondo/detail/machine.h>
 #include <rondo/detail/position.h>
 
 enum rondo_sequence_result {

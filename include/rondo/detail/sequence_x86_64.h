@@ -32,23 +32,6 @@
 	"4:\tjmp %l[aborted]\n\t"                                              \
 	".popsection\n\t"
 
-/* The id that picks this thread's ring; a hint until a sequence checks it. */
-static inline uint64_t rondo_thread_id(int64_t id_offset)
-{
-	uint64_t id;
-
-	__asm__ __volatile__("movl %%fs:(%1), %k0" : "=r"(id) : "r"(id_offset));
-	return id;
-}
-
-static inline uint64_t rondo_thread_pointer(void)
-{
-	uint64_t pointer;
-
-	__asm__("movq %%fs:0, %0" : "=r"(pointer));
-	return pointer;
-}
-
 static inline __attribute__((always_inline)) int
 rondo_seq_reserve(struct rondo_ring *ring, int64_t rseq_offset,
 		  int64_t id_offset, uint32_t id, uint64_t expected,
@@ -197,17 +180,5 @@ far:
 	return RONDO_SEQ_FAR;
 }
 /* clang-format on */
-
-/* The clock after every load before it: times of one ring never go back. */
-static inline uint64_t rondo_ticks_ordered(void)
-{
-	uint32_t low, high;
-
-	__asm__ __volatile__("lfence\n\trdtsc"
-			     : "=a"(low), "=d"(high)
-			     :
-			     : "memory");
-	return (uint64_t)high << 32 | low;
-}
 
 #endif
