@@ -18,16 +18,18 @@ struct iovec;
 int rondo_os_memfd(const char *name);
 int rondo_os_open(const char *path, int flags, unsigned mode);
 int rondo_os_openat(int directory, const char *path, int flags, unsigned mode);
-int rondo_os_close(int fd);				     /* [any] */
-int rondo_os_duplicate(int fd);				     /* close-on-exec */
+int rondo_os_close(int fd);	/* [any] */
+int rondo_os_duplicate(int fd); /* close-on-exec */
 int rondo_os_unlink(const char *path);
 int rondo_os_unlinkat(int directory, const char *path);
 int rondo_os_mkdir(const char *path, unsigned mode);
 int rondo_os_rename(int directory, const char *from, const char *to);
 int rondo_os_truncate(int fd, uint64_t bytes);
 int rondo_os_allocate(int fd, uint64_t offset, uint64_t bytes); /* fallocate */
-int rondo_os_seal(int fd);     /* against shrinking, growing, unsealing */
-int rondo_os_seals(int fd);    /* those in force: F_SEAL_* */
+int rondo_os_seal(int fd);  /* against shrinking, growing, unsealing */
+int rondo_os_seals(int fd); /* those in force: F_SEAL_* */
+/* 1: can neither shrink nor grow; 0: might; -EOPNOTSUPP: a file without seals */
+int rondo_os_sealed(int fd);
 int64_t rondo_os_size(int fd); /* of a regular file; else -EPROTO */
 /* Whether fd still is the file (device, inode) it was: 1, 0. */
 struct rondo_file_id {
@@ -52,7 +54,7 @@ int rondo_os_map_private_over(int fd, void *at, uint64_t bytes);
 int rondo_os_unmap(void *at, uint64_t bytes);
 int rondo_os_lock(void *at, uint64_t bytes);
 int rondo_os_wipe_on_fork(void *at, uint64_t bytes);
-int rondo_os_huge(void *at, uint64_t bytes); /* asks; may not be granted */
+int rondo_os_huge(void *at, uint64_t bytes);	 /* asks; may not be granted */
 int rondo_os_populate(void *at, uint64_t bytes); /* make resident, writable */
 uint64_t rondo_os_page_bytes(void);
 
@@ -79,6 +81,10 @@ uint32_t rondo_os_tid(void);
 /* Start of a process in ticks since boot; 0 when there is none. */
 uint64_t rondo_os_pid_start(uint32_t pid);
 uint32_t rondo_os_cpu_ids(void); /* highest possible id + 1 */
+/* The same of a list like "0-3,8,10-11"; 0: it is none. */
+uint32_t rondo_os_parse_cpu_ids(const char *list);
+/* Field 22 of a /proc/PID/stat; 0: it has none. */
+uint64_t rondo_os_parse_start(const char *stat);
 void rondo_os_boot_id(uint8_t out[16]);
 void rondo_os_random(void *out, size_t bytes);
 void rondo_os_host_name(char *out, size_t bytes);
