@@ -7,6 +7,7 @@
 #ifndef RONDO_LIB_EVENT_H
 #define RONDO_LIB_EVENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rondo/channel.h>
@@ -15,9 +16,19 @@
 
 #define RONDO_CATALOG_BYTES (UINT64_C(1) << 20)
 
+/* Of one element of a type; 1 for those of any length; 0: no such type. */
+uint32_t rondo_field_bytes(uint32_t type);
+
+/* Strings and sequences: as long as the record makes them. */
+bool rondo_field_is_inline(uint32_t type);
+
+/* Elements in the record; 1 for those of any length. */
+uint32_t rondo_field_elements(const struct rondo_field *field);
+
 /*
- * Walks the catalog: position is 0 at first. Everything handed out is copied
- * and checked; strings and arrays live until the next call on the same reader.
+ * Walks the catalog as it was when the reader was opened. Everything handed out
+ * is a copy and was checked like a registration; strings and arrays live until
+ * the next call on the same reader.
  * 1: a class; 0: the end; -EPROTO: damaged; -ENOMEM.
  */
 struct rondo_catalog_reader;

@@ -273,9 +273,17 @@ RONDO_API int rondo_channel_flush(struct rondo_channel *channel);
  * fields) gives the same id. Nothing of the class is kept: it is copied into
  * the channel's memory, for whoever reads that alone.
  *
- * Results: 0; -EINVAL a name, type, offset or length_field is wrong; -EEXIST
- *   the name is taken by a class with other fields; -ENOSPC no room for more
- *   classes; -E2BIG class or fields from a newer header.
+ * event_class: its name is printable ASCII without quote or backslash, up to
+ *   255 bytes; field names are C identifiers, each once. Fields lie as in the
+ *   C struct: ascending, each at a multiple of its size, within record_max.
+ *   STRING and SEQUENCE come last, one behind the other: the first at its
+ *   offset (0: right behind the fixed fields), the offsets of the others are
+ *   ignored. Labels have values of 32 bits, unsigned.
+ * Results: 0; -EINVAL a name, type, offset, count, label or length_field is
+ *   wrong; -EEXIST the name is taken by a class with other fields; -ENOSPC no
+ *   room for more classes; -E2BIG class or fields from a newer header; -EACCES
+ *   an attached channel: its creator registers; -ESHUTDOWN a child of fork;
+ *   -EPROTO the channel's memory is damaged; -ENOMEM.
  * Context: thread. Progress: blocking. Cost: microseconds. Ordering: a thread
  *   that got the id may record with it.
  */
