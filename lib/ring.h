@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One ring: claim, open, close, deliver; moving the head in its modes; revoke
- * and flush; counting. Producer and consumer stand on it. Nothing here waits,
- * allocates or prints, but rondo_ring_flush, which takes the flush lock.
+ * One ring: slots claimed, opened, delivered; the head moved in each of its
+ * modes; revoking and flushing; refusals counted. Producer and consumer stand
+ * on it. Nothing here waits, allocates or prints, but rondo_ring_flush, which
+ * takes the flush lock.
+ *
+ * Actors on the edges of a slot (docs/design.md has the pictures):
+ *
+ *            claim (P)            open (P, F)            last commit (P')
+ *   EMPTY -------------> CLAIMED -------------> OPEN --------------------.
+ *     ^                   ^   ^ |                 |                      v
+ *     |     overwrite (P) |   '-' dead claim (P)  | quarantine (C)   READABLE
+ *     |                   '-----------------------+----------------------|
+ *     '-------------------------------------------'--------- take (C) ---'
+ *
+ *   P  the first producer that needs the slot    F  a flusher
+ *   P' the one whose add makes late 0            C  the consumer
  */
 #ifndef RONDO_LIB_RING_H
 #define RONDO_LIB_RING_H
@@ -10,22 +23,119 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rondo/detail/sequence.h>
+
 #include "control.h"
+
+/* A ring as a thread meets it: where it is, and by which id it got there. */
+struct rondo_place {
+	struct rondo_control *control;
+	struct rondo_ring *ring;
+	uint32_t index; /* of the ring */
+	uint32_t id;	/* what the thread's id word must say in a sequence */
+};
+
+/*
+ * A move of the head in preparation: stores that go with it and checks that
+ * must hold. 24 words of packet and records and 8 of the ring are the most
+ * that one move writes.
+ */
+#define RONDO_MOVE_STORES 32
+struct rondo_move {
+	struct rondo_sequence sequence;
+	struct rondo_check checks[1 + RONDO_CAUSES];
+	struct rondo_store stores[RONDO_MOVE_STORES];
+};
+
+/* Refused records of a ring, both ways of counting summed. */
+struct rondo_refusals {
+	uint64_t records[RONDO_CAUSES];
+	uint64_t bytes[RONDO_CAUSES];
+};
 
 /* Writes what a new ring's control page and tables hold. */
 void rondo_ring_init(const struct rondo_control *control, uint32_t ring);
 
-/* Closes what is open in the ring. 1: closed; 0: nothing was in it. */
+/* Starts a move from head to wanted; the time is read with it, or not. */
+void rondo_move_begin(struct rondo_move *move, const struct rondo_place *place,
+		      uint64_t head, uint64_t wanted);
+void rondo_move_with_time(struct rondo_move *move, uint64_t limit);
+
+static inline void rondo_move_store(struct rondo_move *move, void *at,
+				    uint64_t value, uint64_t time_mask)
+{
+	struct rondo_store *store =
+		&move->stores[move->sequence.store_count++];
+
+	store->at = (uint64_t *)at;
+	store->value = value;
+	store->mask = time_mask;
+}
+
+/* The move also needs *at to be expected. rseq mode only. */
+static inline void rondo_move_check(struct rondo_move *move, uint64_t *at,
+				    uint64_t expected)
+{
+	struct rondo_check *check = &move->checks[move->sequence.check_count++];
+
+	check->at = at;
+	check->expected = expected;
+}
+
+/*
+ * Moves the head as its mode demands: a sequence, or a swap and the stores
+ * after it. enum rondo_sequence_result.
+ */
+int rondo_move_head(struct rondo_move *move, const struct rondo_place *place);
+
+/* Records of a gap of exactly bytes, as stores of the move. */
+void rondo_move_gap(struct rondo_move *move, const struct rondo_map *map,
+		    char *at, uint64_t bytes);
+
+/*
+ * The slot of the number that the head is in, its state OPEN from now on.
+ * False: the head has moved on (or the memory makes no sense).
+ */
+bool rondo_ring_open(const struct rondo_place *place, uint64_t number,
+		     uint64_t *out_slot);
+
+/* The same without changing its state. */
+bool rondo_ring_find(const struct rondo_place *place, uint64_t number,
+		     uint64_t *out_slot);
+
+/* The end of the sub-buffer that head is in, as stores of the move. */
+void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
+		    uint32_t pages, uint64_t head);
+
+/* late[pages] += change; delivers number when that makes it 0. */
+void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
+		     uint64_t number, int64_t change);
+
+/* On the ring's own id: REVOKING becomes ATOMIC without a fence. */
+void rondo_ring_help(const struct rondo_place *place, uint64_t head);
+
+/* After too many aborts, if nobody else is at it. False: somebody is. */
+bool rondo_ring_try_revoke(const struct rondo_place *place);
+
+/* Counts a refused record. False: the head is another one, decide again. */
+bool rondo_ring_refuse(const struct rondo_place *place, uint64_t head,
+		       enum rondo_cause cause, uint64_t bytes);
+
+/* The same off the head, exact in every mode. */
+void rondo_ring_refuse_aside(struct rondo_ring *ring, enum rondo_cause cause,
+			     uint64_t bytes);
+
+/* Closes what is open in the ring. 1: closed; 0: nothing was in it; or what
+ * membarrier(2) returned. */
 int rondo_ring_flush(struct rondo_control *control, uint32_t ring);
+
+/* [any] */
+void rondo_ring_refusals(const struct rondo_ring *ring,
+			 struct rondo_refusals *out);
 
 /* The numbers of a ring, as of now. [any] */
 void rondo_ring_read_stats(const struct rondo_control *control, uint32_t ring,
 			   struct rondo_stats *out);
-
-/* Sum over causes of records refused, from the ring's words. [any] */
-void rondo_ring_refused(const struct rondo_ring *ring,
-			uint64_t records[RONDO_CAUSES],
-			uint64_t bytes[RONDO_CAUSES]);
 
 /* Sub-buffers delivered and neither taken nor overwritten: the watermark. */
 uint64_t rondo_ring_ready(const struct rondo_map *map);

@@ -35,7 +35,7 @@
 
 /* Own record identifiers; classes of the user begin at RONDO_ID_FIRST. */
 #define RONDO_ID_DISCARDED 0u /* u32 length, text: what became of a record */
-#define RONDO_ID_GAP 1u       /* a header and nothing else */
+#define RONDO_ID_GAP 1u	      /* a header and nothing else */
 #define RONDO_ID_FIRST 2u
 #define RONDO_ID_LIMIT 0xff00u /* an open record's id has 0xff on top */
 
@@ -82,9 +82,9 @@ enum rondo_head_mode {
 #define RONDO_SLOT_PAGES_SHIFT 48u
 
 enum rondo_slot_state {
-	RONDO_SLOT_EMPTY = 0,	 /* taken, or never used: free */
-	RONDO_SLOT_CLAIMED = 1,	 /* ours for a number; head not yet past it */
-	RONDO_SLOT_OPEN = 2,	 /* about to be left, or left with open records */
+	RONDO_SLOT_EMPTY = 0,	/* taken, or never used: free */
+	RONDO_SLOT_CLAIMED = 1, /* ours for a number; head not yet past it */
+	RONDO_SLOT_OPEN = 2, /* about to be left, or left with open records */
 	RONDO_SLOT_READABLE = 3, /* every record committed: delivered */
 };
 
@@ -96,14 +96,6 @@ enum rondo_cause {
 	RONDO_CAUSES = 3,
 };
 
-/*
- * Refused records: one packed word for a cause, moved like the head (a
- * sequence that checks the head, or compare-and-swap), and two wide words that
- * follow it before it can be ambiguous. records | bytes, both truncated.
- */
-#define RONDO_REFUSED_RECORD_BITS 27u
-#define RONDO_REFUSED_BYTE_BITS 37u
-
 /* One control page. Each group of 128 bytes has one class of writers. */
 struct rondo_ring {
 	/* 0: the record path. Producers of this CPU, or atomic agents. */
@@ -111,12 +103,19 @@ struct rondo_ring {
 	uint64_t hint;	/* end of the open sub-buffer | its page set's index */
 	uint64_t limit; /* clock: the last time its compact headers can tell */
 
-	/* 128: refused records by cause. Producers, as the head is moved. */
+	/*
+	 * 128: refused records by cause, counted in rseq mode: sequences of
+	 * this CPU alone. The bytes that belong to a count n are the ones at
+	 * [n & 1]: the other is written first, then the count moves.
+	 */
 	uint64_t refused[RONDO_CAUSES] __attribute__((aligned(128)));
-	uint64_t refused_records[RONDO_CAUSES]; /* wide followers */
-	uint64_t refused_bytes[RONDO_CAUSES];
+	uint64_t refused_bytes[RONDO_CAUSES][2];
 
-	/* 256: statistics. Any producer or flusher, by atomic add. */
+	/* 256: those counted in atomic mode. Anybody, by atomic add. */
+	uint64_t aside[RONDO_CAUSES] __attribute__((aligned(128)));
+	uint64_t aside_bytes[RONDO_CAUSES];
+
+	/* 384: statistics. Any producer or flusher, by atomic add. */
 	uint64_t discarded __attribute__((aligned(128))); /* records */
 	uint64_t squashed;				  /* records */
 	uint64_t overwritten;				  /* sub-buffers */
@@ -129,29 +128,30 @@ struct rondo_ring {
 	uint64_t crossings;	    /* moves into a next sub-buffer */
 	uint64_t revocations;	    /* moves of the head out of rseq mode */
 
-	/* 384: the consumer. */
+	/* 512: the consumer. */
 	uint64_t cursor __attribute__((aligned(128))); /* next number */
 	uint64_t taken;	      /* sub-buffers, in turn or late */
 	uint64_t quarantined; /* sub-buffers taken with records open */
 	uint64_t abandoned;   /* records that were open in those */
-	uint64_t shipped;     /* packet_seq_num of the next in the main stream */
+	uint64_t shipped; /* packet_seq_num of the next in the main stream */
 	uint64_t shipped_late; /* the same, stream of those out of turn */
 
-	/* 512: written at creation, read only. */
+	/* 640: written at creation, read only. */
 	uint32_t index __attribute__((aligned(128)));
 	uint32_t atomic_only; /* 1: never in rseq mode */
 	uint32_t cpu;	      /* UINT32_MAX where a ring is no CPU's */
 	uint32_t reserved_;
-	char reserved_end_[496];
+	char reserved_end_[368];
 	/* 1024: tables, where they fit. */
 };
 
 #define RONDO_RING_SHIFT 12u
 RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, head) == 0, "frozen");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, refused) == 128, "frozen");
-RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, discarded) == 256, "frozen");
-RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, cursor) == 384, "frozen");
-RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, index) == 512, "frozen");
+RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, aside) == 256, "frozen");
+RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, discarded) == 384, "frozen");
+RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, cursor) == 512, "frozen");
+RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, index) == 640, "frozen");
 RONDO_STATIC_ASSERT(sizeof(struct rondo_ring) == 1024, "frozen");
 
 /* What a page set is used for. Consumer-written, one word for each. */
@@ -168,21 +168,21 @@ enum rondo_pages_state {
  * that moved it away. They write disjoint fields.
  */
 struct rondo_packet {
-	uint32_t magic;			 /* opener: 0xC1FC1FC1 */
-	uint8_t uuid[16];		 /* opener */
-	uint32_t stream_id;		 /* opener: 0, the channel */
-	uint64_t stream_instance_id;	 /* opener: the ring */
-	uint64_t timestamp_begin;	 /* opener, ticks */
-	uint64_t timestamp_end;		 /* closer, ticks */
-	uint64_t content_bits;		 /* closer, exact */
-	uint64_t packet_bits;		 /* closer, whole pages */
-	uint64_t packet_seq_num;	 /* consumer, at take */
-	uint64_t events_discarded;	 /* closer: sum of refused */
-	uint32_t cpu_id;		 /* opener */
-	uint32_t flags;			 /* consumer: RONDO_VIEW_* */
-	uint64_t number;		 /* opener: sub-buffer number */
-	uint64_t previous;		 /* opener: number that the head left */
-	uint64_t refused[RONDO_CAUSES];	 /* closer: records, cumulative */
+	uint32_t magic;			/* opener: 0xC1FC1FC1 */
+	uint8_t uuid[16];		/* opener */
+	uint32_t stream_id;		/* opener: 0, the channel */
+	uint64_t stream_instance_id;	/* opener: the ring */
+	uint64_t timestamp_begin;	/* opener, ticks */
+	uint64_t timestamp_end;		/* closer, ticks */
+	uint64_t content_bits;		/* closer, exact */
+	uint64_t packet_bits;		/* closer, whole pages */
+	uint64_t packet_seq_num;	/* consumer, at take */
+	uint64_t events_discarded;	/* closer: sum of refused */
+	uint32_t cpu_id;		/* opener */
+	uint32_t flags;			/* consumer: RONDO_VIEW_* */
+	uint64_t number;		/* opener: sub-buffer number */
+	uint64_t previous;		/* opener: number that the head left */
+	uint64_t refused[RONDO_CAUSES]; /* closer: records, cumulative */
 };
 RONDO_STATIC_ASSERT(sizeof(struct rondo_packet) == 128, "frozen");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_packet, timestamp_end) == 40,
@@ -236,7 +236,7 @@ struct rondo_superblock {
 	uint32_t wake_subbufs;
 	uint32_t stall_ms;
 	uint32_t flush_ms;
-	uint32_t reserved_;
+	uint32_t reason; /* enum rondo_mode_reason, at creation */
 	uint8_t uuid[16];
 	uint8_t boot_id[16];
 	uint32_t pid;

@@ -7,8 +7,8 @@
  *
  *   rondo_seq_reserve  check id, head; read clock; record header; head  (inline)
  *   rondo_seq_commit   check id, head; head                             (inline)
- *   rondo_seq_list     check id, head, a word; clock; list of stores; a store
- *   rondo_seq_locked   check id; read clock; lock cmpxchg of the head
+ *   rondo_seq_list     check id; list of checks; clock; list of stores; a store
+ *   rondo_seq_locked   check id; clock; lock cmpxchg of the word of the first check
  *
  * The first two are the record path, the others everything behind its exits.
  * For each architecture the assembly stands in sequence_<arch>.h; the same in C
@@ -28,6 +28,12 @@ enum rondo_sequence_result {
 	RONDO_SEQ_FAR = 3,     /* the time is beyond the limit */
 };
 
+/* One thing that must be so: *at == expected. */
+struct rondo_check {
+	uint64_t *at;
+	uint64_t expected;
+};
+
 /* One store of a list: *at = value + (time & mask). */
 struct rondo_store {
 	uint64_t *at;
@@ -42,24 +48,24 @@ enum rondo_sequence_clock {
 
 /* In and out of the slow sequences. The assembly knows the offsets. */
 struct rondo_sequence {
-	uint64_t *head;		    /*  0: the word that is checked */
-	uint64_t expected;	    /*  8 */
-	uint64_t wanted;	    /* 16: what commit_at becomes */
-	uint64_t *commit_at;	    /* 24: usually the head itself */
-	uint64_t commit_expected;   /* 32: checked too */
-	struct rondo_store *stores; /* 40 */
-	uint64_t store_count;	    /* 48 */
-	uint64_t time;		    /* 56 */
-	uint64_t limit;		    /* 64: a later time is far */
-	uint32_t clock;		    /* 72 */
-	uint32_t id;		    /* 76: CPU or concurrency id expected */
-	int64_t rseq_offset;	    /* 80 */
-	int64_t id_offset;	    /* 88 */
+	uint64_t *commit_at;	    /*  0: where the last store goes */
+	uint64_t wanted;	    /*  8: ... and what */
+	struct rondo_check *checks; /* 16: the first is of the head */
+	uint64_t check_count;	    /* 24: at least one */
+	struct rondo_store *stores; /* 32 */
+	uint64_t store_count;	    /* 40 */
+	uint64_t time;		    /* 48 */
+	uint64_t limit;		    /* 56: a later time is far */
+	uint32_t clock;		    /* 64: enum rondo_sequence_clock */
+	uint32_t id;		    /* 68: CPU or concurrency id expected */
+	int64_t rseq_offset;	    /* 72 */
+	int64_t id_offset;	    /* 80 */
 };
 
+RONDO_STATIC_ASSERT(sizeof(struct rondo_check) == 16, "assembly");
 RONDO_STATIC_ASSERT(sizeof(struct rondo_store) == 24, "assembly");
-RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, clock) == 72, "assembly");
-RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, id_offset) == 88,
+RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, clock) == 64, "assembly");
+RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, id_offset) == 80,
 		    "assembly");
 
 #define RONDO_RSEQ_CS_OFFSET 8 /* rseq_cs in struct rseq, Linux ABI */
@@ -92,8 +98,9 @@ static inline int rondo_spec_list(struct rondo_sequence *s, uint32_t id,
 {
 	if (id != s->id)
 		return RONDO_SEQ_ABORTED;
-	if (*s->head != s->expected || *s->commit_at != s->commit_expected)
-		return RONDO_SEQ_CHANGED;
+	for (uint64_t i = 0; i < s->check_count; i++)
+		if (*s->checks[i].at != s->checks[i].expected)
+			return RONDO_SEQ_CHANGED;
 	if (s->clock == RONDO_SEQ_CLOCK_READ)
 		s->time = now;
 	if (s->time > s->limit)
@@ -113,9 +120,9 @@ static inline int rondo_spec_locked(struct rondo_sequence *s, uint32_t id,
 		s->time = now;
 	if (s->time > s->limit)
 		return RONDO_SEQ_FAR;
-	if (*s->head != s->expected)
+	if (*s->commit_at != s->checks[0].expected)
 		return RONDO_SEQ_CHANGED;
-	*s->head = s->wanted;
+	*s->commit_at = s->wanted;
 	return RONDO_SEQ_DONE;
 }
 

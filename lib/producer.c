@@ -1,0 +1,810 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record path behind the exits of the fast one: reserve in any mode,
+ * crossings, commits off the head, backward moves; and the exported twins of
+ * what the header inlines. Context: any. Stack: one struct rondo_move, about
+ * 1 KiB, deep at most twice.
+ */
+#define RONDO_INLINE RONDO_API
+
+#include <rondo/producer.h>
+
+#include "clock.h"
+#include "os.h"
+#include "ring.h"
+#include "testpoint.h"
+
+#define MAX_ABORTS 8
+#define MAX_BACK_TRIES 16
+
+/* What reserve was asked for. */
+struct request {
+	struct rondo_channel *channel;
+	uint32_t bytes;
+	uint32_t align;
+	uint16_t event_id;
+};
+
+/* Where a record goes, in bytes from the start of its sub-buffer. */
+struct room {
+	uint64_t gap;	 /* first byte of the gap before it */
+	uint64_t header; /* of the record */
+	uint64_t payload;
+	uint64_t end; /* exact */
+};
+
+static struct room room_at(const struct rondo_map *map,
+			   const struct request *request, uint64_t end)
+{
+	struct room room;
+	uint64_t step = map->header_bytes;
+	uint64_t align = request->align > step ? request->align : step;
+
+	room.gap = rondo_align(end, step);
+	room.payload = rondo_align(room.gap + step, align);
+	room.header = room.payload - step;
+	room.end = room.payload + request->bytes;
+	return room;
+}
+
+static bool room_fits(const struct rondo_map *map, const struct room *room)
+{
+	return rondo_align(room->end, 8) + RONDO_TAIL_BYTES <=
+	       map->subbuf_bytes;
+}
+
+/* ---- which ring ---- */
+
+static uint32_t ring_of_thread(const struct rondo_control *control)
+{
+	int cpu = rondo_os_cpu_cheap();
+	uint64_t mixed;
+
+	if (cpu >= 0)
+		return (uint32_t)cpu < control->gate ? (uint32_t)cpu :
+						       control->gate;
+	/* No way to ask without a system call: any ring is right, all of them
+	 * are atomic, and threads should spread. */
+	mixed = (rondo_thread_pointer() >> 8) * UINT64_C(0x9e3779b97f4a7c15);
+	return (uint32_t)((mixed >> 32) * control->gate >> 32);
+}
+
+static void find_place(struct rondo_control *control,
+		       struct rondo_place *place)
+{
+	uint32_t id = UINT32_MAX;
+
+	place->control = control;
+#if RONDO_HAVE_RSEQ
+	if (control->by_id)
+		id = (uint32_t)rondo_thread_id(control->handle->id_offset);
+#endif
+	place->id = id;
+	if (!control->by_id)
+		place->index = ring_of_thread(control);
+	else if (id < control->gate)
+		place->index = id;
+	else
+		place->index = control->gate; /* the extra ring */
+	place->ring = rondo_map_ring(&control->map, place->index);
+}
+
+/* ---- stores of a record ---- */
+
+static void move_record(struct rondo_move *move, const struct rondo_map *map,
+			const struct request *request, char *header)
+{
+	const uint64_t id = request->event_id;
+	const uint64_t bytes = request->bytes;
+
+	if (map->header_bytes == 8) {
+		rondo_move_store(move, header,
+				 (0xff00 | (id & 0xff)) << 48 |
+					 ((bytes + 7) / 8) << 40,
+				 RONDO_COMPACT_TIME_MASK);
+		return;
+	}
+	rondo_move_store(move, header,
+			 bytes << 32 | (uint64_t)RONDO_STATE_OPEN << 16 | id,
+			 0);
+	rondo_move_store(move, header + 8, 0, UINT64_MAX);
+}
+
+static void fill_handle(struct rondo_record *out, const struct rondo_place *at,
+			const struct request *request,
+			const struct rondo_move *move)
+{
+	uint64_t head = move->sequence.wanted;
+	bool swapped = rondo_head_mode(head) != RONDO_HEAD_RSEQ;
+
+	/* The first try of commit stores plainly: never over a head that is
+	 * atomic, and never for a header that it does not know. */
+	if (swapped || at->control->map.header_bytes != 8)
+		head = rondo_head_with_mode(head, RONDO_HEAD_NEVER);
+	out->channel = request->channel;
+	out->ring = at->ring;
+	out->head = head;
+	out->bytes = request->bytes;
+	out->ring_id = at->index;
+	out->event_id = request->event_id;
+	out->reserved16_ = 0;
+	out->reserved32_ = 0;
+}
+
+/* ---- reserve in the sub-buffer that is open ---- */
+
+static void heal_hint(const struct rondo_place *place, uint64_t number,
+		      uint32_t pages)
+{
+	const struct rondo_map *map = &place->control->map;
+	uint64_t hint =
+		rondo_hint(number, map->order,
+			   rondo_map_pages_index(map, place->index, pages));
+
+	/* Whoever was late with an older one left it: a hint, no more. */
+	if (rondo_load_relaxed(&place->ring->hint) != hint)
+		rondo_store_relaxed(&place->ring->hint, hint);
+}
+
+static int reserve_here(const struct rondo_place *place,
+			const struct request *request, uint64_t head,
+			struct rondo_record *out)
+{
+	const struct rondo_map *map = &place->control->map;
+	const uint64_t mask = map->subbuf_bytes - 1;
+	uint64_t position = rondo_head_position(head);
+	uint64_t number = rondo_head_number(head, map->order);
+	struct room room =
+		room_at(map, request, rondo_position_aligned(position) & mask);
+	struct rondo_move move;
+	uint64_t slot, wanted;
+	char *base;
+	int result;
+
+	if ((head & RONDO_PENDING_FULL) || !room_fits(map, &room))
+		return RONDO_SEQ_FAR;
+	if (!rondo_ring_find(place, number, &slot))
+		return RONDO_SEQ_CHANGED;
+	heal_hint(place, number, rondo_slot_pages(slot));
+	base = rondo_map_pages(map, place->index, rondo_slot_pages(slot));
+	wanted = rondo_head_at((number << map->order) +
+				       rondo_position_of_end(room.end),
+			       (head & RONDO_HEAD_LOW) + RONDO_PENDING_ONE);
+	rondo_move_begin(&move, place, head, wanted);
+	rondo_move_with_time(&move, rondo_load_relaxed(&place->ring->limit));
+	if (room.header > room.gap)
+		rondo_move_gap(&move, map, base + room.gap,
+			       room.header - room.gap);
+	move_record(&move, map, request, base + room.header);
+	result = rondo_move_head(&move, place);
+	if (result == RONDO_SEQ_DONE) {
+		out->data = base + room.payload;
+		out->before = head;
+		fill_handle(out, place, request, &move);
+	}
+	return result;
+}
+
+/* ---- crossing ---- */
+
+struct target {
+	uint64_t number; /* full */
+	uint64_t slot;	 /* its word before the claim */
+	uint32_t passed; /* slots of stalled writers on the way */
+	enum rondo_cause cause;
+};
+
+/* Whether a slot's word lets distance (of the number wanted from its own) in:
+ * 1 it does, 0 full, -1 a stalled writer holds it: try the next. */
+static int slot_lets_in(const struct rondo_map *map, uint64_t slot,
+			int64_t distance)
+{
+	switch (rondo_slot_state(slot)) {
+	case RONDO_SLOT_OPEN:
+		return -1;
+	case RONDO_SLOT_CLAIMED:
+		return distance >= 0;
+	case RONDO_SLOT_EMPTY:
+		return distance > 0;
+	default:
+		return distance > 0 && (map->flags & RONDO_OVERWRITE);
+	}
+}
+
+static bool find_target(const struct rondo_place *place, uint64_t first,
+			struct target *out)
+{
+	const struct rondo_map *map = &place->control->map;
+	const unsigned bits = rondo_number_bits(map->order);
+
+	for (uint32_t k = 0; k < map->count; k++) {
+		/* pairs(slot) acquire: taken, or complete, before it is ours */
+		uint64_t slot = rondo_load_acquire(
+			rondo_map_slot(map, place->index, first + k));
+		int64_t distance = rondo_number_distance(
+			first + k, rondo_slot_number(slot), bits);
+		int lets_in = slot_lets_in(map, slot, distance);
+
+		if (lets_in == 0) {
+			out->cause = RONDO_REFUSED_FULL;
+			return false;
+		}
+		if (lets_in > 0) {
+			out->number = (rondo_slot_number(slot) +
+				       (uint64_t)distance) &
+				      RONDO_NUMBER_MASK;
+			out->slot = slot;
+			out->passed = k;
+			return true;
+		}
+	}
+	out->cause = RONDO_REFUSED_STALLED;
+	return false;
+}
+
+static void count_overwritten(const struct rondo_place *place,
+			      uint64_t content)
+{
+	struct rondo_ring *ring = place->ring;
+
+	if (content >= RONDO_PACKET_BYTES &&
+	    content <= place->control->map.subbuf_bytes)
+		rondo_add_relaxed(&ring->overwritten_bytes,
+				  content - RONDO_PACKET_BYTES);
+	rondo_add_relaxed(&ring->overwritten, 1);
+}
+
+static bool claim(const struct rondo_place *place, const struct target *target)
+{
+	const struct rondo_map *map = &place->control->map;
+	uint64_t *at = rondo_map_slot(map, place->index, target->number);
+	uint32_t pages = rondo_slot_pages(target->slot);
+	uint64_t claimed =
+		rondo_slot(pages, RONDO_SLOT_CLAIMED, target->number);
+	uint64_t content;
+
+	if (pages >= rondo_map_page_sets(map))
+		return false;
+	if (target->slot == claimed)
+		return true;
+	content = rondo_load_relaxed(
+			  &rondo_map_packet(map, place->index, pages)
+				   ->content_bits) /
+		  8;
+#ifdef RONDO_TESTPOINTS
+	if (rondo_slot_state(target->slot) == RONDO_SLOT_READABLE &&
+	    rondo_testpoint_overwrite)
+		rondo_testpoint_overwrite(map, place->index, target->slot);
+#endif
+	/* pairs(licence) acquire: the consumer's last look at what it gave us
+	 * comes before our first store; and pairs(slot) release. */
+	if (!rondo_cas(at, target->slot, claimed))
+		return false;
+	if (rondo_slot_state(target->slot) == RONDO_SLOT_READABLE) {
+		RONDO_TESTPOINT(RONDO_AT_OVERWRITE);
+		count_overwritten(place, content);
+	}
+	return true;
+}
+
+#define PACKET_WORD(packet, field)                                             \
+	((uint64_t *)(void *)(packet) +                                        \
+	 offsetof(struct rondo_packet, field) / 8)
+
+/* The first fields of a packet are smaller than a word: three words of them. */
+union packet_start {
+	struct rondo_packet packet;
+	uint64_t words[sizeof(struct rondo_packet) / 8];
+};
+
+static void move_opening(struct rondo_move *move,
+			 const struct rondo_place *place,
+			 const struct target *target, uint64_t previous)
+{
+	const struct rondo_map *map = &place->control->map;
+	const uint32_t pages = rondo_slot_pages(target->slot);
+	struct rondo_packet *packet =
+		rondo_map_packet(map, place->index, pages);
+	struct rondo_ring *ring = place->ring;
+	union packet_start start;
+
+	start.packet.magic = RONDO_PACKET_MAGIC;
+	__builtin_memcpy(start.packet.uuid, map->uuid, sizeof(map->uuid));
+	start.packet.stream_id = 0;
+	for (unsigned i = 0; i < 3; i++)
+		rondo_move_store(move, (uint64_t *)(void *)packet + i,
+				 start.words[i], 0);
+	rondo_move_store(move, PACKET_WORD(packet, stream_instance_id),
+			 place->index, 0);
+	rondo_move_store(move, PACKET_WORD(packet, timestamp_begin), 0,
+			 UINT64_MAX);
+	rondo_move_store(move, PACKET_WORD(packet, cpu_id), ring->cpu, 0);
+	rondo_move_store(move, PACKET_WORD(packet, number), target->number, 0);
+	rondo_move_store(move, PACKET_WORD(packet, previous), previous, 0);
+	rondo_move_store(move, &ring->hint,
+			 rondo_hint(target->number, map->order,
+				    rondo_map_pages_index(map, place->index,
+							  pages)),
+			 0);
+	/* 40 bits of time, less what makes its high half a bound alone. */
+	if (map->header_bytes == 8)
+		rondo_move_store(move, &ring->limit,
+				 (UINT64_C(1) << 40) - (UINT64_C(1) << 33),
+				 UINT64_MAX);
+	else
+		rondo_move_store(move, &ring->limit, UINT64_MAX, 0);
+}
+
+static unsigned mode_after(const struct rondo_place *place, uint64_t head)
+{
+	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ ||
+	    place->ring->atomic_only)
+		return rondo_head_mode(head);
+	return RONDO_HEAD_RSEQ;
+}
+
+/* A head that has a target, and what it leaves. */
+struct crossing {
+	struct target target;
+	uint64_t head;
+	uint64_t left;	/* slot of what it leaves, 0: nothing is open */
+	bool closes;
+};
+
+static int cross_to(const struct rondo_place *place,
+		    const struct request *request,
+		    const struct crossing *crossing, struct rondo_record *out)
+{
+	const struct rondo_map *map = &place->control->map;
+	const uint64_t head = crossing->head;
+	const uint64_t number = crossing->target.number &
+				((UINT64_C(1) << rondo_number_bits(map->order)) -
+				 1);
+	struct room room = room_at(map, request, RONDO_PACKET_BYTES);
+	char *base = rondo_map_pages(map, place->index,
+				     rondo_slot_pages(crossing->target.slot));
+	struct rondo_move move;
+	int result;
+
+	rondo_move_begin(&move, place, head,
+			 rondo_head_at((number << map->order) +
+					       rondo_position_of_end(room.end),
+				       RONDO_PENDING_ONE |
+					       mode_after(place, head)));
+	rondo_move_with_time(&move, UINT64_MAX);
+	if (crossing->closes)
+		rondo_move_end(&move, place, rondo_slot_pages(crossing->left),
+			       head);
+	move_opening(&move, place, &crossing->target,
+		     rondo_head_number(head, map->order));
+	if (room.header > room.gap)
+		rondo_move_gap(&move, map, base + room.gap,
+			       room.header - room.gap);
+	move_record(&move, map, request, base + room.header);
+	result = rondo_move_head(&move, place);
+	if (result != RONDO_SEQ_DONE)
+		return result;
+	RONDO_TESTPOINT(RONDO_AT_CROSSED);
+	rondo_add_relaxed(&place->ring->crossings, 1);
+	if (crossing->target.passed)
+		rondo_add_relaxed(&place->ring->passed_over,
+				  crossing->target.passed);
+	RONDO_TESTPOINT(RONDO_AT_CLOSED);
+	if (crossing->closes)
+		rondo_ring_late(place, rondo_slot_pages(crossing->left),
+				rondo_head_number(head, map->order),
+				(int64_t)rondo_head_pending(head));
+	out->data = base + room.payload;
+	/* Where a squash leads: this sub-buffer, open and empty. */
+	out->before = rondo_head_at(
+		(number << map->order) + RONDO_PACKET_BYTES, 0);
+	fill_handle(out, place, request, &move);
+	return RONDO_SEQ_DONE;
+}
+
+/* enum rondo_sequence_result, or a negative errno: refused and counted. */
+static int cross(const struct rondo_place *place,
+		 const struct request *request, uint64_t head,
+		 struct rondo_record *out)
+{
+	const struct rondo_map *map = &place->control->map;
+	uint64_t position = rondo_head_position(head);
+	uint64_t number = rondo_head_number(head, map->order);
+	struct crossing crossing = { .head = head };
+
+	crossing.closes = (position & (map->subbuf_bytes - 1)) != 0;
+	if (crossing.closes &&
+	    !rondo_ring_open(place, number, &crossing.left))
+		return RONDO_SEQ_CHANGED;
+	if (!find_target(place, number + crossing.closes, &crossing.target)) {
+		enum rondo_cause cause = crossing.target.cause;
+
+		if (!rondo_ring_refuse(place, head, cause, request->bytes))
+			return RONDO_SEQ_CHANGED;
+		return cause == RONDO_REFUSED_FULL ? -ENOBUFS : -EBUSY;
+	}
+	RONDO_TESTPOINT(RONDO_AT_TARGET_FOUND);
+	if (!claim(place, &crossing.target))
+		return RONDO_SEQ_CHANGED;
+	RONDO_TESTPOINT(RONDO_AT_CLAIMED);
+	return cross_to(place, request, &crossing, out);
+}
+
+/* ---- reserve ---- */
+
+static int refuse_big(struct rondo_control *control,
+		      const struct request *request)
+{
+	struct rondo_place place;
+
+	find_place(control, &place);
+	rondo_ring_refuse_aside(place.ring, RONDO_REFUSED_BIG, request->bytes);
+	return -EMSGSIZE;
+}
+
+/* Aborts in a row, or a word that makes no sense twice: out of the sequences,
+ * or out of the loop. 0: try again. */
+static int give_way(const struct rondo_place *place,
+		    const struct request *request, uint64_t head)
+{
+	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ &&
+	    rondo_ring_try_revoke(place))
+		return 0;
+	rondo_ring_refuse_aside(place->ring, RONDO_REFUSED_STALLED,
+				request->bytes);
+	return -EBUSY;
+}
+
+static int reserve_once(const struct rondo_place *place,
+			const struct request *request, uint64_t head,
+			struct rondo_record *out)
+{
+	const uint64_t mask = place->control->map.subbuf_bytes - 1;
+	int result = RONDO_SEQ_FAR;
+
+	if (rondo_head_mode(head) == RONDO_HEAD_REVOKING) {
+		rondo_ring_help(place, head);
+		/* pairs(head) acquire: as in the caller. */
+		return rondo_load_acquire(&place->ring->head) == head ?
+			       RONDO_SEQ_ABORTED :
+			       RONDO_SEQ_CHANGED;
+	}
+	if (rondo_head_position(head) & mask)
+		result = reserve_here(place, request, head, out);
+	if (result == RONDO_SEQ_FAR)
+		result = cross(place, request, head, out);
+	return result;
+}
+
+/* Lock-free: a head that changed is another's success; aborts, and words that
+ * make no sense, are bounded. */
+static int reserve_in(struct rondo_control *control,
+		      const struct request *request, struct rondo_record *out)
+{
+	struct rondo_place place;
+	int aborts = 0, stuck = 0;
+
+#ifdef RONDO_TESTPOINTS
+	if (rondo_testpoint_aborts)
+		aborts = rondo_testpoint_aborts();
+#endif
+	for (;;) {
+		uint64_t head;
+		int result;
+
+		if (!rondo_load_relaxed(&control->running))
+			return -ESHUTDOWN;
+		find_place(control, &place);
+		/* pairs(head) acquire: the head before all that hangs on it. */
+		head = rondo_load_acquire(&place.ring->head);
+		RONDO_TESTPOINT(RONDO_AT_RESERVE_HEAD_READ);
+		if ((aborts >= MAX_ABORTS &&
+		     rondo_head_mode(head) != RONDO_HEAD_ATOMIC) ||
+		    stuck >= MAX_ABORTS) {
+			result = give_way(&place, request, head);
+			if (result)
+				return result;
+			aborts = stuck = 0;
+			continue;
+		}
+		result = reserve_once(&place, request, head, out);
+		if (result == RONDO_SEQ_DONE || result < 0)
+			return result;
+		if (result == RONDO_SEQ_ABORTED)
+			aborts++;
+		else if (rondo_load_relaxed(&place.ring->head) == head)
+			stuck++;
+		else
+			stuck = 0;
+	}
+}
+
+static int reserve(const struct request *request, struct rondo_record *out)
+{
+	struct rondo_control *control = request->channel->control;
+	uint32_t classes;
+	int result;
+
+	if (!control || !rondo_load_relaxed(&control->running))
+		return -ESHUTDOWN;
+	classes = rondo_load_relaxed(&request->channel->class_count);
+	if ((uint32_t)(request->event_id - RONDO_ID_FIRST) >= classes)
+		return -EINVAL;
+	if (request->bytes > control->map.record_max)
+		return refuse_big(control, request);
+	if (request->align > control->map.header_bytes) {
+		struct room room =
+			room_at(&control->map, request, RONDO_PACKET_BYTES);
+
+		if (!room_fits(&control->map, &room))
+			return refuse_big(control, request);
+	}
+	result = reserve_in(control, request, out);
+	if (result == 0)
+		rondo_zero_tail((char *)out->data, request->bytes);
+	return result;
+}
+
+int rondo_reserve_call(struct rondo_channel *channel, uint16_t event_id,
+		       uint32_t bytes, struct rondo_record *out)
+{
+	struct request request = { channel, bytes, 8, event_id };
+
+	return reserve(&request, out);
+}
+
+int rondo_reserve_aligned(struct rondo_channel *channel, uint16_t event_id,
+			  uint32_t bytes, uint32_t align,
+			  struct rondo_record *out)
+{
+	struct request request = { channel, bytes, align, event_id };
+
+	if (align < 8 || align > 4096 || (align & (align - 1)))
+		return -EINVAL;
+	return reserve(&request, out);
+}
+
+/* ---- commit ---- */
+
+static struct rondo_control *control_of(const struct rondo_channel *channel)
+{
+	struct rondo_control *control = channel->control;
+
+	/* A fork's child has its parent's handle on its stack, perhaps, but
+	 * no business in its parent's ring. */
+	return control && !control->forked ? control : NULL;
+}
+
+static void place_of(struct rondo_control *control, uint32_t ring,
+		     struct rondo_place *place)
+{
+	place->control = control;
+	place->index = ring;
+	place->id = ring;
+	place->ring = rondo_map_ring(&control->map, ring);
+}
+
+static uint32_t pages_of(const struct rondo_map *map, uint32_t ring,
+			 const void *data)
+{
+	uint64_t index = (uint64_t)((const char *)data - map->pages) >>
+			 map->order;
+
+	return (uint32_t)(index -
+			  (uint64_t)ring * rondo_map_page_sets(map));
+}
+
+/* Committed: the state says so from now on. id: the record's, or a gap's. */
+static void store_state(const struct rondo_map *map, void *data, uint16_t id)
+{
+	if (map->header_bytes == 8) {
+		/* pairs(committed) release: the payload before its state. */
+		rondo_store_release((uint16_t *)data - 1, id);
+		return;
+	}
+	rondo_store_relaxed((uint16_t *)data - 8, id);
+	/* pairs(committed) release: the payload before its state. */
+	rondo_store_release((uint16_t *)data - 7,
+			    (uint16_t)RONDO_STATE_COMMITTED);
+}
+
+/*
+ * Off the head: its share of pending stays there until the sub-buffer is
+ * closed. That is also how a record that leaves a gap is committed: the closer
+ * then puts an empty gap behind everything, and no content ends inside one.
+ */
+static void commit_late(const struct rondo_place *place,
+			const struct rondo_record *record)
+{
+	const struct rondo_map *map = &place->control->map;
+
+	RONDO_TESTPOINT(RONDO_AT_COMMIT_LATE);
+	rondo_add_relaxed(&place->ring->late_commits, 1);
+	rondo_ring_late(place, pages_of(map, place->index, record->data),
+			rondo_head_number(record->head, map->order), -1);
+}
+
+/* One less pending in the head, while it is in this record's sub-buffer. */
+static bool commit_in_head(const struct rondo_place *place,
+			   const struct rondo_record *record)
+{
+	const unsigned order = place->control->map.order;
+	/* pairs(head) acquire: the mode before what it allows. */
+	uint64_t head = rondo_load_acquire(&place->ring->head);
+	struct rondo_move move;
+
+	if (rondo_head_number(head, order) !=
+		    rondo_head_number(record->head, order) ||
+	    rondo_head_mode(head) == RONDO_HEAD_REVOKING ||
+	    !rondo_head_pending(head))
+		return false;
+	rondo_move_begin(&move, place, head, head - RONDO_PENDING_ONE);
+	return rondo_move_head(&move, place) == RONDO_SEQ_DONE;
+}
+
+int rondo_commit_call(const struct rondo_record *record)
+{
+	struct rondo_control *control = control_of(record->channel);
+	struct rondo_place place;
+
+	if (!control)
+		return 0;
+	place_of(control, record->ring_id, &place);
+	store_state(&control->map, record->data, record->event_id);
+	RONDO_TESTPOINT(RONDO_AT_COMMIT);
+	if (!commit_in_head(&place, record))
+		commit_late(&place, record);
+	return 0;
+}
+
+/* ---- backward moves ---- */
+
+/* gen tells a thread that read the head and the clock before a backward move
+ * that something moved. Where the clock is read outside of the sequence, a gen
+ * that comes round would not. */
+static bool gen_would_lie(const struct rondo_place *place, uint64_t head)
+{
+	return (head & RONDO_GEN_MASK) == RONDO_GEN_MASK &&
+	       (rondo_head_mode(head) == RONDO_HEAD_ATOMIC ||
+		!place->control->clock_in_sequence);
+}
+
+static bool elsewhere(const struct rondo_place *place)
+{
+	struct rondo_place here;
+
+	find_place(place->control, &here);
+	return here.index != place->index;
+}
+
+/* The head from the end of a record back to position; pending: how many less
+ * are open. 0, -EBUSY, -ESTALE, -EXDEV. */
+static int move_back(const struct rondo_place *place, uint64_t from,
+		     uint64_t position, uint64_t pending)
+{
+	const struct rondo_map *map = &place->control->map;
+
+	for (int tries = 0; tries < MAX_BACK_TRIES; tries++) {
+		/* pairs(head) acquire: the mode before what it allows. */
+		uint64_t head = rondo_load_acquire(&place->ring->head);
+		struct rondo_move move;
+		int result;
+
+		RONDO_TESTPOINT(RONDO_AT_BACK);
+		if (rondo_head_number(head, map->order) !=
+		    rondo_head_number(from, map->order))
+			return -ESTALE;
+		if (rondo_head_position(head) != rondo_head_position(from) ||
+		    rondo_head_pending(head) < pending ||
+		    gen_would_lie(place, head))
+			return -EBUSY;
+		if (rondo_head_mode(head) == RONDO_HEAD_REVOKING) {
+			rondo_ring_help(place, head);
+			continue;
+		}
+		rondo_move_begin(&move, place, head,
+				 rondo_head_at(position,
+					       rondo_head_bump(
+						       head & RONDO_HEAD_LOW) -
+						       pending *
+							       RONDO_PENDING_ONE));
+		result = rondo_move_head(&move, place);
+		if (result == RONDO_SEQ_DONE)
+			return 0;
+		if (result == RONDO_SEQ_ABORTED && elsewhere(place))
+			return -EXDEV;
+	}
+	return -EBUSY;
+}
+
+int rondo_discard(struct rondo_record *record)
+{
+	struct rondo_control *control = control_of(record->channel);
+	struct rondo_place place;
+	uint64_t room;
+
+	if (!control)
+		return 0;
+	place_of(control, record->ring_id, &place);
+	rondo_add_relaxed(&place.ring->discarded, 1);
+	if (move_back(&place, record->head,
+		      rondo_head_position(record->before), 1) == 0)
+		return 0;
+	room = rondo_align(record->bytes, 8);
+	if (room) {
+		rondo_store_relaxed((uint64_t *)record->data, room - 4);
+		store_state(&control->map, record->data, RONDO_ID_DISCARDED);
+	} else {
+		store_state(&control->map, record->data, RONDO_ID_GAP);
+	}
+	commit_late(&place, record);
+	return 0;
+}
+
+/* The record's header says used bytes; what it gives up becomes a gap. */
+static void shrink_in_place(const struct rondo_map *map,
+			    const struct rondo_record *record, uint32_t used)
+{
+	const uint32_t header = map->header_bytes;
+	char *data = (char *)record->data;
+	uint64_t old_end = rondo_align(record->bytes, header);
+	uint64_t new_end = rondo_align(used, header);
+	uint64_t *word = (uint64_t *)(void *)(data - header);
+	uint64_t time = header == 8 ? word[0] & RONDO_COMPACT_TIME_MASK :
+				      word[1];
+
+	if (old_end > new_end)
+		rondo_gap_write(data + new_end, old_end - new_end, header,
+				time);
+	rondo_zero_tail(data, used);
+	if (header == 8)
+		rondo_store_relaxed((uint8_t *)data - 3,
+				    (uint8_t)((used + 7) / 8));
+	else
+		rondo_store_relaxed((uint32_t *)(void *)(data - 12), used);
+}
+
+int rondo_commit_len(struct rondo_record *record, uint32_t used)
+{
+	struct rondo_control *control = control_of(record->channel);
+	struct rondo_place place;
+	uint64_t end, start;
+
+	if (used > record->bytes)
+		return -EINVAL;
+	if (used == record->bytes || !control)
+		return rondo_commit_call(record);
+	place_of(control, record->ring_id, &place);
+	shrink_in_place(&control->map, record, used);
+	store_state(&control->map, record->data, record->event_id);
+	end = rondo_position_exact(rondo_head_position(record->head));
+	start = end - record->bytes;
+	if (move_back(&place, record->head, rondo_position_of_end(start + used),
+		      1) == 0) {
+		/* A later squash looks for the end that it has now. */
+		record->head = rondo_head_at(
+			rondo_position_of_end(start + used), RONDO_HEAD_NEVER);
+		record->bytes = used;
+		return 0;
+	}
+	commit_late(&place, record);
+	return 0;
+}
+
+int rondo_squash(struct rondo_channel *channel, struct rondo_mark mark)
+{
+	struct rondo_control *control = control_of(channel);
+	struct rondo_place place;
+	int result;
+
+	if (!control)
+		return -ESHUTDOWN;
+	if (mark.ring >= control->map.ring_count)
+		return -EBUSY;
+	place_of(control, mark.ring, &place);
+	result = move_back(&place, mark.head,
+			   rondo_head_position(mark.before), 0);
+	if (result == 0)
+		rondo_add_relaxed(&place.ring->squashed, 1);
+	return result;
+}
