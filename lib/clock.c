@@ -103,6 +103,8 @@ static void pair_with(uint32_t clock, int64_t (*other)(void),
 {
 	uint64_t narrowest = UINT64_MAX;
 
+	out->ticks = 0;
+	out->ns = 0;
 	for (int i = 0; i < PAIR_TRIES; i++) {
 		uint64_t before = rondo_clock_read(clock);
 		uint64_t ns = (uint64_t)other();
@@ -118,8 +120,6 @@ static void pair_with(uint32_t clock, int64_t (*other)(void),
 
 void rondo_clock_pair(uint32_t clock, struct rondo_clock_pair *out)
 {
-	out->ticks = 0;
-	out->ns = 0;
 	pair_with(clock, rondo_os_realtime_ns, out);
 }
 
@@ -127,6 +127,7 @@ void rondo_clock_pair(uint32_t clock, struct rondo_clock_pair *out)
 static uint64_t calibrate(void)
 {
 	struct rondo_clock_pair begin, end;
+	uint64_t ticks, ns;
 
 	pair_with(RONDO_CLOCK_FASTEST, rondo_os_monotonic_ns, &begin);
 	while ((uint64_t)rondo_os_monotonic_ns() - begin.ns < CALIBRATION_NS)
@@ -134,8 +135,9 @@ static uint64_t calibrate(void)
 	pair_with(RONDO_CLOCK_FASTEST, rondo_os_monotonic_ns, &end);
 	if (end.ns <= begin.ns || end.ticks <= begin.ticks)
 		return NS_PER_SECOND;
-	return (uint64_t)((__uint128_t)(end.ticks - begin.ticks) *
-			  NS_PER_SECOND / (end.ns - begin.ns));
+	ticks = end.ticks - begin.ticks;
+	ns = end.ns - begin.ns;
+	return ticks / ns * NS_PER_SECOND + ticks % ns * NS_PER_SECOND / ns;
 }
 
 uint64_t rondo_clock_frequency(uint32_t clock)

@@ -197,8 +197,13 @@ int rondo_os_sealed(int fd)
 {
 	const int wanted = F_SEAL_SHRINK | F_SEAL_GROW;
 	int seals = rondo_os_seals(fd);
+	struct stat status;
 
 	if (seals < 0)
+		return -EOPNOTSUPP;
+	/* A file of a tmpfs: can never be sealed, and says so by this seal. */
+	if (seals == F_SEAL_SEAL && !os_stat(fd, &status) &&
+	    status.st_nlink > 0)
 		return -EOPNOTSUPP;
 	return (seals & wanted) == wanted;
 }
@@ -242,6 +247,12 @@ int64_t rondo_os_pwrite(int fd, const void *data, uint64_t bytes,
 int64_t rondo_os_read(int fd, void *data, uint64_t bytes)
 {
 	return os_call(syscall(SYS_read, fd, data, (size_t)bytes));
+}
+
+int64_t rondo_os_pread(int fd, void *data, uint64_t bytes, uint64_t offset)
+{
+	return os_call(
+		syscall(SYS_pread64, fd, data, (size_t)bytes, (off_t)offset));
 }
 
 int64_t rondo_os_splice(int from, int64_t *from_offset, int to, uint64_t bytes)
@@ -315,9 +326,10 @@ int rondo_os_map_anonymous(uint64_t bytes, void **out)
 
 int rondo_os_map_private_over(int fd, void *at, uint64_t bytes)
 {
+	int flags = MAP_PRIVATE | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0);
 	void *got;
 
-	return os_mmap(at, bytes, MAP_PRIVATE | MAP_FIXED, fd, 0, &got);
+	return os_mmap(at, bytes, flags, fd, 0, &got);
 }
 
 int rondo_os_unmap(void *at, uint64_t bytes)
@@ -587,6 +599,16 @@ void rondo_os_process_name(char *out, size_t bytes)
 	rondo_os_read_file("/proc/self/comm", name, sizeof(name));
 	name[strcspn(name, "\n")] = 0;
 	os_copy_string(out, bytes, name);
+}
+
+uint32_t rondo_os_threads(void)
+{
+	struct stat status;
+	int result = os_call(stat("/proc/self/task", &status));
+
+	/* A folder has a link for itself, its parent's, and each in it. */
+	return result || status.st_nlink < 3 ? 0 :
+					       (uint32_t)status.st_nlink - 2;
 }
 
 bool rondo_os_environment_is(const char *name, const char *value)

@@ -40,6 +40,7 @@ int64_t rondo_os_write(int fd, const void *data, uint64_t bytes); /* [any] */
 int64_t rondo_os_pwrite(int fd, const void *data, uint64_t bytes,
 			uint64_t offset);
 int64_t rondo_os_read(int fd, void *data, uint64_t bytes); /* [any] */
+int64_t rondo_os_pread(int fd, void *data, uint64_t bytes, uint64_t offset);
 int64_t rondo_os_splice(int from, int64_t *from_offset, int to, uint64_t bytes);
 int rondo_os_pipe(int fds[2]);
 bool rondo_os_is_pipe(int fd);
@@ -49,7 +50,8 @@ int64_t rondo_os_read_file(const char *path, char *out, uint64_t bytes);
 /* Memory. */
 int rondo_os_map(int fd, uint64_t offset, uint64_t bytes, void **out);
 int rondo_os_map_anonymous(uint64_t bytes, void **out);
-/* The same place, private from now on: for a child of fork. [any] */
+/* The same place, private from now on: for a child of fork. fd negative:
+ * zeroes instead of the file. [any] */
 int rondo_os_map_private_over(int fd, void *at, uint64_t bytes);
 int rondo_os_unmap(void *at, uint64_t bytes);
 int rondo_os_lock(void *at, uint64_t bytes);
@@ -78,6 +80,7 @@ void rondo_os_unlock_word(uint32_t *word);   /* [any] */
 /* This process and machine. */
 uint32_t rondo_os_pid(void);
 uint32_t rondo_os_tid(void);
+uint32_t rondo_os_threads(void); /* of this process; 0: unknown */
 /* Start of a process in ticks since boot; 0 when there is none. */
 uint64_t rondo_os_pid_start(uint32_t pid);
 uint32_t rondo_os_cpu_ids(void); /* highest possible id + 1 */
