@@ -6,12 +6,14 @@
  */
 #include "os.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -713,4 +715,91 @@ int rondo_os_pin(int cpu)
 	mask[cpu / 8] = (unsigned char)(1u << (cpu % 8));
 	return os_call(sched_setaffinity(0, sizeof(mask),
 					 (const cpu_set_t *)(void *)mask));
+}
+
+/* ---- what writers of traces need ---- */
+
+int rondo_os_move_up(int fd)
+{
+	struct rlimit limit;
+	int lowest = 512, moved;
+
+	if (fd < 0)
+		return fd;
+	if (!os_call(getrlimit(RLIMIT_NOFILE, &limit)) &&
+	    limit.rlim_cur / 2 < (rlim_t)lowest)
+		lowest = (int)(limit.rlim_cur / 2);
+	moved = os_call(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
+	if (moved < 0)
+		return fd;
+	rondo_os_close(fd);
+	return moved;
+}
+
+int rondo_os_make_absolute(const char *path, char **out)
+{
+	char directory[PATH_MAX];
+	size_t bytes = strlen(path) + 1, before = 0;
+	char *absolute;
+	long result;
+
+	if (bytes == 1)
+		return -ENOENT;
+	if (path[0] != '/') {
+		result = os_call(
+			syscall(SYS_getcwd, directory, sizeof(directory)));
+		if (result < 0)
+			return (int)result;
+		/* Not below this process's root: "(unreachable)/...". */
+		if (directory[0] != '/')
+			return -ENOENT;
+		before = strlen(directory);
+		directory[before++] = '/';
+	}
+	absolute = malloc(before + bytes);
+	if (!absolute)
+		return -ENOMEM;
+	memcpy(absolute, directory, before);
+	memcpy(absolute + before, path, bytes);
+	*out = absolute;
+	return 0;
+}
+
+int rondo_os_is_empty(const char *directory)
+{
+	struct dirent64 *entry;
+	int saved = errno, empty = 1;
+	DIR *stream = opendir(directory);
+
+	if (!stream) {
+		empty = -errno;
+		errno = saved;
+		return empty;
+	}
+	while (empty && (entry = readdir64(stream)) != NULL)
+		empty = !strcmp(entry->d_name, ".") ||
+			!strcmp(entry->d_name, "..");
+	closedir(stream);
+	errno = saved;
+	return empty;
+}
+
+int rondo_os_thread_start(const char *name, void *(*run)(void *),
+			  void *argument, pthread_t *out)
+{
+	sigset_t all, before;
+	int result;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	result = pthread_create(out, NULL, run, argument);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!result)
+		pthread_setname_np(*out, name);
+	return -result;
+}
+
+int rondo_os_thread_join(pthread_t thread)
+{
+	return -pthread_join(thread, NULL);
 }

@@ -7,6 +7,7 @@
 #ifndef RONDO_LIB_OS_H
 #define RONDO_LIB_OS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,8 +19,13 @@ struct iovec;
 int rondo_os_memfd(const char *name);
 int rondo_os_open(const char *path, int flags, unsigned mode);
 int rondo_os_openat(int directory, const char *path, int flags, unsigned mode);
-int rondo_os_close(int fd);	/* [any] */
-int rondo_os_duplicate(int fd); /* close-on-exec */
+int rondo_os_close(int fd); /* [any] */
+/* The same file at a high number, away from programs that close the low ones;
+ * fd itself where that cannot be. */
+int rondo_os_move_up(int fd);
+int rondo_os_make_absolute(const char *path, char **out); /* malloc */
+int rondo_os_is_empty(const char *directory);		  /* 1, 0 */
+int rondo_os_duplicate(int fd);				  /* close-on-exec */
 int rondo_os_unlink(const char *path);
 int rondo_os_unlinkat(int directory, const char *path);
 int rondo_os_mkdir(const char *path, unsigned mode);
@@ -93,6 +99,11 @@ void rondo_os_random(void *out, size_t bytes);
 void rondo_os_host_name(char *out, size_t bytes);
 void rondo_os_process_name(char *out, size_t bytes);
 bool rondo_os_environment_is(const char *name, const char *value);
+
+/* A thread of the library's: all signals blocked, a name of up to 15 bytes. */
+int rondo_os_thread_start(const char *name, void *(*run)(void *),
+			  void *argument, pthread_t *out);
+int rondo_os_thread_join(pthread_t thread);
 
 /* rseq. */
 struct rondo_os_rseq {
