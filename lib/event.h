@@ -14,8 +14,6 @@
 
 #include "map.h"
 
-#define RONDO_CATALOG_BYTES (UINT64_C(1) << 20)
-
 /* Of one element of a type; 1 for those of any length; 0: no such type. */
 uint32_t rondo_field_bytes(uint32_t type);
 

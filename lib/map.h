@@ -9,6 +9,9 @@
 #include <rondo/abi.h>
 #include <rondo/detail/position.h>
 
+/* Event classes and their strings; pages of it that hold none stay unused. */
+#define RONDO_CATALOG_BYTES (UINT64_C(1) << 20)
+
 struct rondo_map {
 	char *base;
 	uint64_t bytes;

@@ -10,14 +10,21 @@
 
 #include "control.h"
 
-/* Fills the geometry of map for a complete config; nothing is created.
- * -EOVERFLOW when a product does not fit. */
+/* Fills the geometry of map, base apart, for a complete config; nothing is
+ * created. -EOVERFLOW when a product does not fit. */
 int rondo_memory_lay_out(const struct rondo_config *complete,
 			 uint32_t ring_count, struct rondo_map *map);
 
-/* Creates and maps; fills control->map, fd, granted, path. */
+/*
+ * Creates and maps; fills control->map, fd, file, granted, path, name. clock
+ * and rings of the config are those in force; control->reason is set. Nobody
+ * can attach before rondo_memory_publish.
+ */
 int rondo_memory_create(const struct rondo_config *complete,
 			struct rondo_control *control);
+
+/* The rings are written: whoever finds the memory may attach. */
+void rondo_memory_publish(const struct rondo_control *control);
 
 /* Maps what fd is, having checked all of it. fd becomes control's on success */
 int rondo_memory_attach(int fd, struct rondo_control *control);

@@ -79,6 +79,19 @@ int rondo_os_open(const char *path, int flags, unsigned mode)
 	return rondo_os_openat(AT_FDCWD, path, flags, mode);
 }
 
+int rondo_os_create(const char *path)
+{
+	return rondo_os_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
+			     0600);
+}
+
+/* Whatever it is: neither waits for a pipe's other end, nor becomes our
+ * terminal. */
+int rondo_os_open_existing(const char *path)
+{
+	return rondo_os_open(path, O_RDWR | O_NONBLOCK | O_NOCTTY, 0);
+}
+
 int rondo_os_close(int fd)
 {
 	return (int)os_call(syscall(SYS_close, fd));

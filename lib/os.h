@@ -19,7 +19,9 @@ struct iovec;
 int rondo_os_memfd(const char *name);
 int rondo_os_open(const char *path, int flags, unsigned mode);
 int rondo_os_openat(int directory, const char *path, int flags, unsigned mode);
-int rondo_os_close(int fd); /* [any] */
+int rondo_os_create(const char *path);	      /* new, no symlink, mode 0600 */
+int rondo_os_open_existing(const char *path); /* to read and write */
+int rondo_os_close(int fd);		      /* [any] */
 /* The same file at a high number, away from programs that close the low ones;
  * fd itself where that cannot be. */
 int rondo_os_move_up(int fd);
