@@ -55,7 +55,8 @@ static bool room_fits(const struct rondo_map *map, const struct room *room)
 
 /* ---- which ring ---- */
 
-static uint32_t ring_of_thread(const struct rondo_control *control)
+static __attribute__((noinline, cold)) uint32_t
+ring_of_thread(const struct rondo_control *control)
 {
 	int cpu = rondo_os_cpu_cheap();
 	uint64_t mixed;
@@ -69,8 +70,8 @@ static uint32_t ring_of_thread(const struct rondo_control *control)
 	return (uint32_t)((mixed >> 32) * control->gate >> 32);
 }
 
-static void find_place(struct rondo_control *control,
-		       struct rondo_place *place)
+static inline __attribute__((always_inline)) void
+find_place(struct rondo_control *control, struct rondo_place *place)
 {
 	uint32_t id = UINT32_MAX;
 
@@ -91,30 +92,33 @@ static void find_place(struct rondo_control *control,
 
 /* ---- stores of a record ---- */
 
+static uint64_t compact_open(const struct request *request)
+{
+	uint64_t id = request->event_id;
+	uint64_t words = ((uint64_t)request->bytes + 7) / 8;
+
+	return (0xff00 | (id & 0xff)) << 48 | words << 40;
+}
+
 static void move_record(struct rondo_move *move, const struct rondo_map *map,
 			const struct request *request, char *header)
 {
-	const uint64_t id = request->event_id;
-	const uint64_t bytes = request->bytes;
-
 	if (map->header_bytes == 8) {
-		rondo_move_store(move, header,
-				 (0xff00 | (id & 0xff)) << 48 |
-					 ((bytes + 7) / 8) << 40,
+		rondo_move_store(move, header, compact_open(request),
 				 RONDO_COMPACT_TIME_MASK);
 		return;
 	}
 	rondo_move_store(move, header,
-			 bytes << 32 | (uint64_t)RONDO_STATE_OPEN << 16 | id,
+			 (uint64_t)request->bytes << 32 |
+				 (uint64_t)RONDO_STATE_OPEN << 16 |
+				 request->event_id,
 			 0);
 	rondo_move_store(move, header + 8, 0, UINT64_MAX);
 }
 
 static void fill_handle(struct rondo_record *out, const struct rondo_place *at,
-			const struct request *request,
-			const struct rondo_move *move)
+			const struct request *request, uint64_t head)
 {
-	uint64_t head = move->sequence.wanted;
 	bool swapped = rondo_head_mode(head) != RONDO_HEAD_RSEQ;
 
 	/* The first try of commit stores plainly: never over a head that is
@@ -144,6 +148,45 @@ static void heal_hint(const struct rondo_place *place, uint64_t number,
 	/* Whoever was late with an older one left it: a hint, no more. */
 	if (rondo_load_relaxed(&place->ring->hint) != hint)
 		rondo_store_relaxed(&place->ring->hint, hint);
+}
+
+/*
+ * The fast path once more, for atomic mode: the same checks by the same hint,
+ * then the clock, a swap, and the header after it.
+ */
+static int reserve_by_swap(const struct rondo_place *place,
+			   const struct request *request, uint64_t head,
+			   struct rondo_record *out)
+{
+	const struct rondo_map *map = &place->control->map;
+	uint64_t hint = rondo_load_relaxed(&place->ring->hint);
+	uint64_t base = head & ~RONDO_SLACK_MASK;
+	uint64_t wanted =
+		base + rondo_head_at(rondo_position_of_end(
+					     8 + (uint64_t)request->bytes),
+				     RONDO_PENDING_ONE);
+	uint64_t time, room = (map->subbuf_bytes - 16) << RONDO_POSITION_SHIFT;
+	char *header;
+
+	if ((head & RONDO_PENDING_FULL) || hint - wanted >= room)
+		return RONDO_SEQ_FAR;
+	header = map->pages + ((hint & RONDO_HEAD_LOW) << map->order) +
+		 (rondo_head_position(base) & (map->subbuf_bytes - 1));
+	time = rondo_ticks_ordered();
+	RONDO_TESTPOINT(RONDO_AT_RESERVE_CLOCK_READ);
+	if (time > rondo_load_relaxed(&place->ring->limit))
+		return RONDO_SEQ_FAR;
+	/* pairs(head) acquire and release: as in rondo_move_head. */
+	if (!rondo_cas(&place->ring->head, head, wanted))
+		return RONDO_SEQ_CHANGED;
+	RONDO_TESTPOINT(RONDO_AT_RESERVE_MOVED);
+	rondo_store_relaxed((uint64_t *)(void *)header,
+			    compact_open(request) |
+				    (time & RONDO_COMPACT_TIME_MASK));
+	out->data = header + 8;
+	out->before = head;
+	fill_handle(out, place, request, wanted);
+	return RONDO_SEQ_DONE;
 }
 
 static int reserve_here(const struct rondo_place *place,
@@ -180,7 +223,7 @@ static int reserve_here(const struct rondo_place *place,
 	if (result == RONDO_SEQ_DONE) {
 		out->data = base + room.payload;
 		out->before = head;
-		fill_handle(out, place, request, &move);
+		fill_handle(out, place, request, move.sequence.wanted);
 	}
 	return result;
 }
@@ -305,7 +348,6 @@ static void move_opening(struct rondo_move *move,
 	const uint32_t pages = rondo_slot_pages(target->slot);
 	struct rondo_packet *packet =
 		rondo_map_packet(map, place->index, pages);
-	struct rondo_ring *ring = place->ring;
 	union packet_start start;
 
 	start.packet.magic = RONDO_PACKET_MAGIC;
@@ -318,21 +360,30 @@ static void move_opening(struct rondo_move *move,
 			 place->index, 0);
 	rondo_move_store(move, PACKET_WORD(packet, timestamp_begin), 0,
 			 UINT64_MAX);
-	rondo_move_store(move, PACKET_WORD(packet, cpu_id), ring->cpu, 0);
+	rondo_move_store(move, PACKET_WORD(packet, cpu_id), place->ring->cpu,
+			 0);
 	rondo_move_store(move, PACKET_WORD(packet, number), target->number, 0);
 	rondo_move_store(move, PACKET_WORD(packet, previous), previous, 0);
-	rondo_move_store(move, &ring->hint,
-			 rondo_hint(target->number, map->order,
-				    rondo_map_pages_index(map, place->index,
-							  pages)),
-			 0);
+}
+
+/*
+ * After the head, never before it: an older hint or limit only sends the fast
+ * path here, a newer one would let it write where the head is not.
+ */
+static void store_hint(const struct rondo_place *place, uint64_t number,
+		       uint32_t pages, uint64_t time)
+{
+	const struct rondo_map *map = &place->control->map;
+	uint64_t index = rondo_map_pages_index(map, place->index, pages);
 	/* 40 bits of time, less what makes its high half a bound alone. */
-	if (map->header_bytes == 8)
-		rondo_move_store(move, &ring->limit,
-				 (UINT64_C(1) << 40) - (UINT64_C(1) << 33),
-				 UINT64_MAX);
-	else
-		rondo_move_store(move, &ring->limit, UINT64_MAX, 0);
+	uint64_t limit = map->header_bytes == 8 ?
+				 time + (UINT64_C(1) << 40) -
+					 (UINT64_C(1) << 33) :
+				 UINT64_MAX;
+
+	rondo_store_relaxed(&place->ring->limit, limit);
+	rondo_store_relaxed(&place->ring->hint,
+			    rondo_hint(number, map->order, index));
 }
 
 static unsigned mode_after(const struct rondo_place *place, uint64_t head)
@@ -385,20 +436,20 @@ static int cross_to(const struct rondo_place *place,
 	if (result != RONDO_SEQ_DONE)
 		return result;
 	RONDO_TESTPOINT(RONDO_AT_CROSSED);
-	rondo_add_relaxed(&place->ring->crossings, 1);
+	store_hint(place, crossing->target.number,
+		   rondo_slot_pages(crossing->target.slot),
+		   move.sequence.time);
 	if (crossing->target.passed)
 		rondo_add_relaxed(&place->ring->passed_over,
 				  crossing->target.passed);
-	RONDO_TESTPOINT(RONDO_AT_CLOSED);
 	if (crossing->closes)
-		rondo_ring_late(place, rondo_slot_pages(crossing->left),
-				rondo_head_number(head, map->order),
-				(int64_t)rondo_head_pending(head));
+		rondo_ring_closed(place, rondo_slot_pages(crossing->left),
+				  head);
 	out->data = base + room.payload;
 	/* Where a squash leads: this sub-buffer, open and empty. */
 	out->before = rondo_head_at(
 		(number << map->order) + RONDO_PACKET_BYTES, 0);
-	fill_handle(out, place, request, &move);
+	fill_handle(out, place, request, move.sequence.wanted);
 	return RONDO_SEQ_DONE;
 }
 
@@ -413,9 +464,6 @@ static int cross(const struct rondo_place *place,
 	struct crossing crossing = { .head = head };
 
 	crossing.closes = (position & (map->subbuf_bytes - 1)) != 0;
-	if (crossing.closes &&
-	    !rondo_ring_open(place, number, &crossing.left))
-		return RONDO_SEQ_CHANGED;
 	if (!find_target(place, number + crossing.closes, &crossing.target)) {
 		enum rondo_cause cause = crossing.target.cause;
 
@@ -427,6 +475,9 @@ static int cross(const struct rondo_place *place,
 	if (!claim(place, &crossing.target))
 		return RONDO_SEQ_CHANGED;
 	RONDO_TESTPOINT(RONDO_AT_CLAIMED);
+	if (crossing.closes &&
+	    !rondo_ring_open(place, number, &crossing.left))
+		return RONDO_SEQ_CHANGED;
 	return cross_to(place, request, &crossing, out);
 }
 
@@ -519,37 +570,104 @@ static int reserve_in(struct rondo_control *control,
 	}
 }
 
-static int reserve(const struct request *request, struct rondo_record *out)
+/*
+ * Discard mode, and the slot behind the full sub-buffer is not taken yet: the
+ * refusal that users meet by the million, in a straight line. Whatever the
+ * slot's number is, a head that did not move makes it the right answer.
+ */
+static inline bool refused_at_once(const struct rondo_place *place,
+				   const struct request *request,
+				   uint64_t head)
+{
+	const struct rondo_map *map = &place->control->map;
+	uint64_t offset = rondo_position_aligned(rondo_head_position(head)) &
+			  (map->subbuf_bytes - 1);
+	uint64_t first = rondo_head_number(head, map->order) + (offset != 0);
+	uint64_t end = rondo_align(offset + 8 + request->bytes, 8);
+
+	if (offset && end + RONDO_TAIL_BYTES <= map->subbuf_bytes)
+		return false;
+	/* pairs(slot) acquire: as in find_target. */
+	if (rondo_slot_state(rondo_load_acquire(
+		    rondo_map_slot(map, place->index, first))) !=
+	    RONDO_SLOT_READABLE)
+		return false;
+	return rondo_ring_refuse(place, head, RONDO_REFUSED_FULL,
+				 request->bytes);
+}
+
+/* The two answers that are worth a path of their own. FAR: neither. */
+static inline int reserve_quickly(struct rondo_control *control,
+				  const struct request *request,
+				  struct rondo_record *out)
+{
+	const struct rondo_map *map = &control->map;
+	struct rondo_place place;
+	uint64_t head;
+
+	if (map->header_bytes != 8 || !control->clock_in_sequence)
+		return RONDO_SEQ_FAR;
+	find_place(control, &place);
+	/* pairs(head) acquire: the head before all that hangs on it. */
+	head = rondo_load_acquire(&place.ring->head);
+	RONDO_TESTPOINT(RONDO_AT_RESERVE_HEAD_READ);
+	if (rondo_head_mode(head) == RONDO_HEAD_ATOMIC)
+		return reserve_by_swap(&place, request, head, out);
+	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ &&
+	    !(map->flags & RONDO_OVERWRITE) &&
+	    refused_at_once(&place, request, head))
+		return -ENOBUFS;
+	return RONDO_SEQ_FAR;
+}
+
+/* Everything, at leisure. */
+static __attribute__((noinline)) int reserve(const struct request *request,
+					     struct rondo_record *out)
 {
 	struct rondo_control *control = request->channel->control;
-	uint32_t classes;
+	const struct rondo_map *map = &control->map;
+	struct room room = room_at(map, request, RONDO_PACKET_BYTES);
 	int result;
 
-	if (!control || !rondo_load_relaxed(&control->running))
-		return -ESHUTDOWN;
-	classes = rondo_load_relaxed(&request->channel->class_count);
-	if ((uint32_t)(request->event_id - RONDO_ID_FIRST) >= classes)
-		return -EINVAL;
-	if (request->bytes > control->map.record_max)
+	if (request->bytes > map->record_max || !room_fits(map, &room))
 		return refuse_big(control, request);
-	if (request->align > control->map.header_bytes) {
-		struct room room =
-			room_at(&control->map, request, RONDO_PACKET_BYTES);
-
-		if (!room_fits(&control->map, &room))
-			return refuse_big(control, request);
-	}
 	result = reserve_in(control, request, out);
 	if (result == 0)
 		rondo_zero_tail((char *)out->data, request->bytes);
 	return result;
 }
 
+static inline bool known_class(const struct rondo_channel *channel,
+			       uint16_t event_id)
+{
+	return (uint32_t)(event_id - RONDO_ID_FIRST) <
+	       rondo_load_relaxed(&channel->class_count);
+}
+
+static inline bool may_record(const struct rondo_channel *channel)
+{
+	const struct rondo_control *control = channel->control;
+
+	return control && rondo_load_relaxed(&control->running);
+}
+
 int rondo_reserve_call(struct rondo_channel *channel, uint16_t event_id,
 		       uint32_t bytes, struct rondo_record *out)
 {
-	struct request request = { channel, bytes, 8, event_id };
+	const struct request request = { channel, bytes, 8, event_id };
 
+	if (rondo_unlikely(!may_record(channel)))
+		return -ESHUTDOWN;
+	if (rondo_unlikely(!known_class(channel, event_id)))
+		return -EINVAL;
+	if (rondo_likely(bytes <= channel->record_max)) {
+		int result = reserve_quickly(channel->control, &request, out);
+
+		if (result == 0)
+			rondo_zero_tail((char *)out->data, bytes);
+		if (result <= 0)
+			return result;
+	}
 	return reserve(&request, out);
 }
 
@@ -559,7 +677,10 @@ int rondo_reserve_aligned(struct rondo_channel *channel, uint16_t event_id,
 {
 	struct request request = { channel, bytes, align, event_id };
 
-	if (align < 8 || align > 4096 || (align & (align - 1)))
+	if (!may_record(channel))
+		return -ESHUTDOWN;
+	if (!known_class(channel, event_id) || align < 8 || align > 4096 ||
+	    (align & (align - 1)))
 		return -EINVAL;
 	return reserve(&request, out);
 }
@@ -613,47 +734,56 @@ static void store_state(const struct rondo_map *map, void *data, uint16_t id)
  * closed. That is also how a record that leaves a gap is committed: the closer
  * then puts an empty gap behind everything, and no content ends inside one.
  */
-static void commit_late(const struct rondo_place *place,
-			const struct rondo_record *record)
+static void commit_late(const struct rondo_place *place, const void *data,
+			uint64_t head)
 {
 	const struct rondo_map *map = &place->control->map;
 
 	RONDO_TESTPOINT(RONDO_AT_COMMIT_LATE);
 	rondo_add_relaxed(&place->ring->late_commits, 1);
-	rondo_ring_late(place, pages_of(map, place->index, record->data),
-			rondo_head_number(record->head, map->order), -1);
+	rondo_ring_late(place, pages_of(map, place->index, data),
+			rondo_head_number(head, map->order), -1);
 }
 
-/* One less pending in the head, while it is in this record's sub-buffer. */
-static bool commit_in_head(const struct rondo_place *place,
-			   const struct rondo_record *record)
+/* One less pending in the head, while it is in the sub-buffer of the record
+ * that left the head at reserved. */
+static bool commit_in_head(const struct rondo_place *place, uint64_t reserved)
 {
 	const unsigned order = place->control->map.order;
 	/* pairs(head) acquire: the mode before what it allows. */
 	uint64_t head = rondo_load_acquire(&place->ring->head);
-	struct rondo_move move;
+	uint64_t wanted = head - RONDO_PENDING_ONE;
 
-	if (rondo_head_number(head, order) !=
-		    rondo_head_number(record->head, order) ||
-	    rondo_head_mode(head) == RONDO_HEAD_REVOKING ||
+	if (rondo_head_number(head ^ reserved, order) ||
 	    !rondo_head_pending(head))
 		return false;
-	rondo_move_begin(&move, place, head, head - RONDO_PENDING_ONE);
-	return rondo_move_head(&move, place) == RONDO_SEQ_DONE;
+	if (rondo_head_mode(head) == RONDO_HEAD_ATOMIC)
+		/* pairs(head) release: the record before its share. */
+		return rondo_cas(&place->ring->head, head, wanted);
+#if RONDO_HAVE_RSEQ
+	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ)
+		return rondo_seq_commit(place->ring,
+					place->control->handle->rseq_offset,
+					place->control->handle->id_offset,
+					place->id, head,
+					wanted) == RONDO_SEQ_DONE;
+#endif
+	return false;
 }
 
-int rondo_commit_call(const struct rondo_record *record)
+int rondo_commit_call(struct rondo_channel *channel, void *data, uint64_t head,
+		      uint32_t ring_id, uint16_t event_id)
 {
-	struct rondo_control *control = control_of(record->channel);
+	struct rondo_control *control = control_of(channel);
 	struct rondo_place place;
 
 	if (!control)
 		return 0;
-	place_of(control, record->ring_id, &place);
-	store_state(&control->map, record->data, record->event_id);
+	place_of(control, ring_id, &place);
+	store_state(&control->map, data, event_id);
 	RONDO_TESTPOINT(RONDO_AT_COMMIT);
-	if (!commit_in_head(&place, record))
-		commit_late(&place, record);
+	if (!commit_in_head(&place, head))
+		commit_late(&place, data, head);
 	return 0;
 }
 
@@ -737,7 +867,7 @@ int rondo_discard(struct rondo_record *record)
 	} else {
 		store_state(&control->map, record->data, RONDO_ID_GAP);
 	}
-	commit_late(&place, record);
+	commit_late(&place, record->data, record->head);
 	return 0;
 }
 
@@ -773,7 +903,7 @@ int rondo_commit_len(struct rondo_record *record, uint32_t used)
 	if (used > record->bytes)
 		return -EINVAL;
 	if (used == record->bytes || !control)
-		return rondo_commit_call(record);
+		return rondo_commit(record);
 	place_of(control, record->ring_id, &place);
 	shrink_in_place(&control->map, record, used);
 	store_state(&control->map, record->data, record->event_id);
@@ -787,7 +917,7 @@ int rondo_commit_len(struct rondo_record *record, uint32_t used)
 		record->bytes = used;
 		return 0;
 	}
-	commit_late(&place, record);
+	commit_late(&place, record->data, record->head);
 	return 0;
 }
 

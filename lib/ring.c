@@ -279,9 +279,6 @@ static void wake_consumer(const struct rondo_control *control)
 	struct rondo_wait *wait = control->map.wait;
 	uint32_t sleeping;
 
-	/* pairs(asleep) full: the delivery before the look at who sleeps; the
-	 * consumer says that it sleeps before it looks at what is delivered. */
-	rondo_fence();
 	sleeping = rondo_load_relaxed(&wait->sleeping);
 	if (rondo_likely(!sleeping))
 		return;
@@ -323,9 +320,28 @@ static void deliver(const struct rondo_place *place, uint32_t pages,
 		       rondo_slot(pages, RONDO_SLOT_READABLE,
 				  rondo_slot_number(slot))))
 		return;
-	rondo_add_relaxed(&place->ring->delivered, 1);
+	/* pairs(asleep) full: the delivery before the look at who sleeps; the
+	 * consumer says that it sleeps before it looks at what is delivered. */
+	rondo_add_fence(&place->ring->delivered, 1);
 	RONDO_TESTPOINT(RONDO_AT_DELIVERED);
 	wake_consumer(place->control);
+}
+
+/*
+ * A closer that saw nothing pending need not add: a late commit leaves its
+ * share of pending in the head, so there was none.
+ */
+void rondo_ring_closed(const struct rondo_place *place, uint32_t pages,
+		       uint64_t head)
+{
+	uint64_t number = rondo_head_number(head, place->control->map.order);
+	uint64_t pending = rondo_head_pending(head);
+
+	RONDO_TESTPOINT(RONDO_AT_CLOSED);
+	if (pending)
+		rondo_ring_late(place, pages, number, (int64_t)pending);
+	else
+		deliver(place, pages, number);
 }
 
 void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
@@ -348,33 +364,6 @@ void rondo_ring_refuse_aside(struct rondo_ring *ring, enum rondo_cause cause,
 {
 	rondo_add_relaxed(&ring->aside_bytes[cause], bytes);
 	rondo_add_relaxed(&ring->aside[cause], 1);
-}
-
-bool rondo_ring_refuse(const struct rondo_place *place, uint64_t head,
-		       enum rondo_cause cause, uint64_t bytes)
-{
-	struct rondo_ring *ring = place->ring;
-	struct rondo_move move;
-	uint64_t count;
-
-	RONDO_TESTPOINT(RONDO_AT_REFUSE);
-	if (rondo_head_mode(head) != RONDO_HEAD_RSEQ) {
-		/* pairs(head) acquire: still the head that had no room. */
-		if (rondo_load_acquire(&ring->head) != head)
-			return false;
-		rondo_ring_refuse_aside(ring, cause, bytes);
-		return true;
-	}
-	count = rondo_load_relaxed(&ring->refused[cause]);
-	rondo_move_begin(&move, place, head, count + 1);
-	move.sequence.commit_at = &ring->refused[cause];
-	rondo_move_check(&move, &ring->refused[cause], count);
-	rondo_move_store(
-		&move, &ring->refused_bytes[cause][(count + 1) & 1],
-		rondo_load_relaxed(&ring->refused_bytes[cause][count & 1]) +
-			bytes,
-		0);
-	return move_in_sequence(&move, place) == RONDO_SEQ_DONE;
 }
 
 static void read_refused(const struct rondo_ring *ring, unsigned cause,
@@ -569,9 +558,7 @@ static bool close_open(const struct rondo_place *place, uint64_t head)
 	rondo_store_list(move.stores, move.sequence.store_count,
 			 move.sequence.time);
 	rondo_add_relaxed(&place->ring->flushes, 1);
-	RONDO_TESTPOINT(RONDO_AT_CLOSED);
-	rondo_ring_late(place, pages, number,
-			(int64_t)rondo_head_pending(head));
+	rondo_ring_closed(place, pages, head);
 	return true;
 }
 
@@ -697,7 +684,6 @@ void rondo_ring_read_stats(const struct rondo_control *control, uint32_t index,
 	out->flushes = rondo_load_relaxed(&ring->flushes);
 	out->aborts = rondo_load_relaxed(&ring->aborts);
 	out->late_commits = rondo_load_relaxed(&ring->late_commits);
-	out->crossings = rondo_load_relaxed(&ring->crossings);
 	out->revocations = rondo_load_relaxed(&ring->revocations);
 	out->taken = rondo_load_relaxed(&ring->taken);
 	out->quarantined = rondo_load_relaxed(&ring->quarantined);

@@ -26,6 +26,7 @@
 #include <rondo/detail/sequence.h>
 
 #include "control.h"
+#include "testpoint.h"
 
 /* A ring as a thread meets it: where it is, and by which id it got there. */
 struct rondo_place {
@@ -107,6 +108,11 @@ bool rondo_ring_find(const struct rondo_place *place, uint64_t number,
 void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
 		    uint32_t pages, uint64_t head);
 
+/* The head has left a sub-buffer, whose end is written: delivers it, or leaves
+ * that to the last of those that still have a record open in it. */
+void rondo_ring_closed(const struct rondo_place *place, uint32_t pages,
+		       uint64_t head);
+
 /* late[pages] += change; delivers number when that makes it 0. */
 void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
 		     uint64_t number, int64_t change);
@@ -117,13 +123,41 @@ void rondo_ring_help(const struct rondo_place *place, uint64_t head);
 /* After too many aborts, if nobody else is at it. False: somebody is. */
 bool rondo_ring_try_revoke(const struct rondo_place *place);
 
-/* Counts a refused record. False: the head is another one, decide again. */
-bool rondo_ring_refuse(const struct rondo_place *place, uint64_t head,
-		       enum rondo_cause cause, uint64_t bytes);
-
-/* The same off the head, exact in every mode. */
+/* Counts a refused record off the head: exact in every mode. */
 void rondo_ring_refuse_aside(struct rondo_ring *ring, enum rondo_cause cause,
 			     uint64_t bytes);
+
+/*
+ * Counts a refused record where nothing can come between. False: the head is
+ * another one, and may have room: decide again.
+ */
+static inline bool rondo_ring_refuse(const struct rondo_place *place,
+				     uint64_t head, enum rondo_cause cause,
+				     uint64_t bytes)
+{
+	struct rondo_ring *ring = place->ring;
+
+	RONDO_TESTPOINT(RONDO_AT_REFUSE);
+#if RONDO_HAVE_RSEQ
+	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ) {
+		const struct rondo_channel *handle = place->control->handle;
+		struct rondo_count count = { .head = head,
+					     .records = &ring->refused[cause],
+					     .bytes = ring->refused_bytes[cause],
+					     .more = bytes,
+					     .rseq_offset = handle->rseq_offset,
+					     .id_offset = handle->id_offset,
+					     .id = place->id };
+
+		return rondo_seq_count(ring, &count) == RONDO_SEQ_DONE;
+	}
+#endif
+	/* pairs(head) acquire: still the head that had no room. */
+	if (rondo_load_acquire(&ring->head) != head)
+		return false;
+	rondo_ring_refuse_aside(ring, cause, bytes);
+	return true;
+}
 
 /* Closes what is open in the ring. 1: closed; 0: nothing was in it; or what
  * membarrier(2) returned. */

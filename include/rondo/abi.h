@@ -125,7 +125,6 @@ struct rondo_ring {
 	uint64_t flushes;	    /* sub-buffers closed by a flush */
 	uint64_t aborts;	    /* of slow-path sequences */
 	uint64_t late_commits;	    /* records committed off the head */
-	uint64_t crossings;	    /* moves into a next sub-buffer */
 	uint64_t revocations;	    /* moves of the head out of rseq mode */
 
 	/* 512: the consumer. */

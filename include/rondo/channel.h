@@ -134,7 +134,6 @@ struct rondo_stats {
 	uint64_t flushes;	    /* sub-buffers that a flush closed */
 	uint64_t aborts;	    /* of slow-path sequences */
 	uint64_t late_commits;	    /* records committed off the head */
-	uint64_t crossings;
 	uint64_t revocations;
 	uint64_t taken;	      /* sub-buffers */
 	uint64_t quarantined; /* sub-buffers taken with records open */

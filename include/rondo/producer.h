@@ -34,7 +34,9 @@ struct rondo_mark {
 RONDO_API int rondo_reserve_call(struct rondo_channel *channel,
 				 uint16_t event_id, uint32_t bytes,
 				 struct rondo_record *out);
-RONDO_API int rondo_commit_call(const struct rondo_record *record);
+RONDO_API int rondo_commit_call(struct rondo_channel *channel, void *data,
+				uint64_t head, uint32_t ring_id,
+				uint16_t event_id);
 
 /*
  * Reserves like rondo_reserve, data at a multiple of align.
@@ -162,11 +164,10 @@ RONDO_INLINE int rondo_reserve(struct rondo_channel *channel,
 
 RONDO_INLINE int rondo_commit(struct rondo_record *record)
 {
-	if (rondo_unlikely(rondo_fast_commit(record))) {
-		struct rondo_record slow = *record;
-
-		return rondo_commit_call(&slow);
-	}
+	if (rondo_unlikely(rondo_fast_commit(record)))
+		return rondo_commit_call(record->channel, record->data,
+					 record->head, record->ring_id,
+					 record->event_id);
 	return 0;
 }
 

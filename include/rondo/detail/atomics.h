@@ -21,6 +21,18 @@
 #define rondo_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define rondo_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
+/* An addition that is also a full fence: on x86 a locked one is. */
+#if defined(__x86_64__) || defined(__i386__)
+#define rondo_add_fence(p, v) \
+	((void)__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#else
+#define rondo_add_fence(p, v)                                                  \
+	do {                                                                   \
+		__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST);                \
+		rondo_fence();                                                 \
+	} while (0)
+#endif
+
 /* True when *p was expected and now is wanted. Acquire and release. */
 static inline bool rondo_cas(uint64_t *p, uint64_t expected, uint64_t wanted)
 {

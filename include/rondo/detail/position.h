@@ -121,10 +121,12 @@ static inline uint64_t rondo_number_extend(uint64_t narrow, uint64_t known,
 }
 
 /*
- * The hint: hint - head, as one unsigned number, is below span exactly when
- * the record that moves the head there fits and something is open. Position
- * part: nine bytes before the end, so that an aligned end which leaves eight
- * free is refused whatever the low bits are, and sixteen are left otherwise.
+ * The hint: hint - wanted, as one unsigned number, is below span only when the
+ * record that moves the head to wanted fits and the hint is of the sub-buffer
+ * that is open. It is never newer than the head; an older one refuses
+ * everything. Position part: nine bytes before the end. An aligned end that
+ * leaves eight free is then refused whatever the low bits are; one that leaves
+ * sixteen is accepted, but for a slack of seven, which the call accepts.
  */
 static inline uint64_t rondo_hint(uint64_t number, unsigned order,
 				  uint64_t pages_index)

@@ -3,10 +3,11 @@
  * Restartable sequences: a run of instructions that either reaches its last
  * one, a store, without this thread having been preempted, moved or interrupted
  * by a signal, or has not happened. (Linux rseq(2), which glibc 2.35 and later
- * register for each thread.) There are four:
+ * register for each thread.) There are five:
  *
  *   rondo_seq_reserve  check id, head; read clock; record header; head  (inline)
  *   rondo_seq_commit   check id, head; head                             (inline)
+ *   rondo_seq_count    check id, head; records and bytes, one more
  *   rondo_seq_list     check id; list of checks; clock; list of stores; a store
  *   rondo_seq_locked   check id; clock; lock cmpxchg of the word of the first check
  *
@@ -60,6 +61,17 @@ struct rondo_sequence {
 	uint32_t id;		    /* 68: CPU or concurrency id expected */
 	int64_t rseq_offset;	    /* 72 */
 	int64_t id_offset;	    /* 80 */
+};
+
+/* What rondo_seq_count counts: bytes[records & 1] belong to *records. */
+struct rondo_count {
+	uint64_t head; /* the head that must be there */
+	uint64_t *records;
+	uint64_t *bytes;
+	uint64_t more; /* bytes */
+	int64_t rseq_offset;
+	int64_t id_offset;
+	uint32_t id;
 };
 
 RONDO_STATIC_ASSERT(sizeof(struct rondo_check) == 16, "assembly");
@@ -123,6 +135,22 @@ static inline int rondo_spec_locked(struct rondo_sequence *s, uint32_t id,
 	if (*s->commit_at != s->checks[0].expected)
 		return RONDO_SEQ_CHANGED;
 	*s->commit_at = s->wanted;
+	return RONDO_SEQ_DONE;
+}
+
+/* The specification of rondo_seq_count. */
+static inline int rondo_spec_count(struct rondo_ring *ring, uint32_t id,
+				   const struct rondo_count *count)
+{
+	uint64_t records = *count->records;
+
+	if (id != count->id)
+		return RONDO_SEQ_ABORTED;
+	if (ring->head != count->head)
+		return RONDO_SEQ_CHANGED;
+	count->bytes[(records + 1) & 1] =
+		count->bytes[records & 1] + count->more;
+	*count->records = records + 1;
 	return RONDO_SEQ_DONE;
 }
 

@@ -103,6 +103,43 @@ aborted:
 	return RONDO_SEQ_ABORTED;
 }
 
+static inline __attribute__((always_inline)) int
+rondo_seq_count(struct rondo_ring *ring, const struct rondo_count *count)
+{
+	__asm__ goto(
+		RONDO_RSEQ_BEGIN
+		"ldr w9, [x10, %[idat]]\n\t"
+		"cmp w9, %w[id]\n\t"
+		"b.ne 5f\n\t"
+		"ldr x9, [%[head]]\n\t"
+		"cmp x9, %[expected]\n\t"
+		"b.ne %l[changed]\n\t"
+		"ldr x9, [%[records]]\n\t"
+		"and x11, x9, #1\n\t"
+		"ldr x12, [%[bytes], x11, lsl #3]\n\t"
+		"add x12, x12, %[more]\n\t"
+		"eor x11, x11, #1\n\t"
+		"str x12, [%[bytes], x11, lsl #3]\n\t"
+		"add x9, x9, #1\n\t"
+		"stlr x9, [%[records]]\n"
+		RONDO_RSEQ_END
+		"b 6f\n"
+		"5:\tb %l[aborted]\n"
+		"6:\n\t"
+		: : [rseq] "r"(count->rseq_offset),
+		[idat] "r"(count->id_offset), [id] "r"(count->id),
+		[head] "r"(&ring->head), [expected] "r"(count->head),
+		[records] "r"(count->records), [bytes] "r"(count->bytes),
+		[more] "r"(count->more)
+		: "memory", "cc", "x9", "x10", "x11", "x12"
+		: changed, aborted);
+	return RONDO_SEQ_DONE;
+changed:
+	return RONDO_SEQ_CHANGED;
+aborted:
+	return RONDO_SEQ_ABORTED;
+}
+
 /* Offsets of struct rondo_sequence and struct rondo_store: sequence.h. */
 static inline int rondo_seq_list(struct rondo_sequence *s)
 {

@@ -89,6 +89,38 @@ aborted:
 	return RONDO_SEQ_ABORTED;
 }
 
+static inline __attribute__((always_inline)) int
+rondo_seq_count(struct rondo_ring *ring, const struct rondo_count *count)
+{
+	__asm__ goto(
+		RONDO_RSEQ_BEGIN
+		"cmpl %[id], %%fs:(%[idat])\n\t"
+		"jne 4f\n\t"
+		"cmpq %[expected], %[head]\n\t"
+		"jne %l[changed]\n\t"
+		"movq (%[records]), %%rax\n\t"
+		"movl %%eax, %%ecx\n\t"
+		"andl $1, %%ecx\n\t"
+		"movq (%[bytes],%%rcx,8), %%rdx\n\t"
+		"addq %[more], %%rdx\n\t"
+		"xorl $1, %%ecx\n\t"
+		"movq %%rdx, (%[bytes],%%rcx,8)\n\t"
+		"incq %%rax\n\t"
+		"movq %%rax, (%[records])\n"
+		RONDO_RSEQ_END
+		: : [rseq] "r"(count->rseq_offset),
+		[idat] "r"(count->id_offset), [id] "r"(count->id),
+		[head] "m"(ring->head), [expected] "r"(count->head),
+		[records] "r"(count->records), [bytes] "r"(count->bytes),
+		[more] "r"(count->more)
+		: "memory", "cc", "rax", "rcx", "rdx" : changed, aborted);
+	return RONDO_SEQ_DONE;
+changed:
+	return RONDO_SEQ_CHANGED;
+aborted:
+	return RONDO_SEQ_ABORTED;
+}
+
 /* Offsets of struct rondo_sequence and struct rondo_store: sequence.h. */
 static inline int rondo_seq_list(struct rondo_sequence *s)
 {
