@@ -117,6 +117,11 @@ void rondo_stream_close(struct rondo_stream *stream)
 	if (stream->id.inode && (stream->torn || !stream->bytes) &&
 	    !make_ready(stream) && !stream->bytes)
 		rondo_os_unlink(stream->path);
+	rondo_stream_abandon(stream);
+}
+
+void rondo_stream_abandon(struct rondo_stream *stream)
+{
 	if (same_file(stream->fd, &stream->id))
 		rondo_os_close(stream->fd);
 	free(stream->path);

@@ -37,6 +37,9 @@ int rondo_stream_append(struct rondo_stream *stream, const void *packet,
 /* A file without a packet is removed: readers refuse it. */
 void rondo_stream_close(struct rondo_stream *stream);
 
+/* The same without touching the file: it is somebody else's now. */
+void rondo_stream_abandon(struct rondo_stream *stream);
+
 /* The whole text to path, by a rename from temporary. */
 int rondo_stream_replace(const char *path, const char *temporary,
 			 const char *text, uint64_t bytes);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the writer needs of a consumer beside the public interface.
+ */
+#ifndef RONDO_LIB_CONSUMER_H
+#define RONDO_LIB_CONSUMER_H
+
+#include <rondo/consumer.h>
+
+/*
+ * Ends the wait that the owner is in, or else its next one, which returns 0.
+ * Any thread; it need not be the owner.
+ */
+void rondo_consumer_wake(struct rondo_consumer *consumer);
+
+#endif

@@ -1,0 +1,734 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writers: a consumer that appends what it takes to stream files, and keeps a
+ * metadata file that explains them. One stream for each ring that recorded;
+ * what comes out of turn goes to further ones, because readers refuse a stream
+ * whose time goes backwards.
+ *
+ * The trace can be read at any moment, also after a crash: packets are whole,
+ * and a class is in the metadata before the first packet that may hold it.
+ *
+ * Numbers in the files: packet_seq_num is the consumer's and 1, so that there
+ * is one for an empty packet before the first; events_discarded begins at 0
+ * when the writer is opened, and late streams leave it at 0, since the main
+ * one counts for both.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rondo/consumer.h>
+#include <rondo/writer.h>
+
+#include "clock.h"
+#include "consumer.h"
+#include "ctf.h"
+#include "packet.h"
+#include "registry.h"
+#include "ring.h"
+#include "stream.h"
+
+#define DIRECTORY_MODE 0700u
+#define EMPTY_PACKET_BYTES 4096u
+#define DRAIN_NS INT64_C(10000000) /* how long a look for stragglers takes */
+
+struct ring_streams {
+	struct rondo_stream main;
+	struct rondo_stream *late;
+	uint32_t late_count;
+	uint64_t seq;	 /* of the main stream's last, written or not */
+	uint64_t number; /* of that sub-buffer */
+	uint64_t base[RONDO_CAUSES]; /* refused before the writer was opened */
+	uint64_t base_overwritten;
+	uint64_t head; /* drain: the number that ends it */
+};
+
+struct rondo_writer {
+	struct rondo_control *control;
+	struct rondo_consumer *consumer;
+	char *directory; /* absolute */
+	struct ring_streams *rings;
+	struct rondo_schema *schema; /* of the classes in the metadata */
+	struct rondo_clock_pair begin;
+	struct rondo_writer_stats stats; /* by relaxed stores, for any reader */
+	int first_error;		 /* of those that cost a packet */
+	uint32_t ring_count;
+	uint32_t pid;
+	bool snapshot;
+	bool threaded;
+	uint32_t stop; /* the thread shall end */
+	pthread_t thread;
+};
+
+static void count(uint64_t *counter, uint64_t more)
+{
+	rondo_store_relaxed(counter, *counter + more);
+}
+
+static const struct rondo_map *map_of(const struct rondo_writer *writer)
+{
+	return &writer->control->map;
+}
+
+/* directory/name and what is appended, or NULL. */
+static char *path_in(const char *directory, const char *name,
+		     const char *appended)
+{
+	size_t bytes = strlen(directory) + strlen(name) + strlen(appended) + 2;
+	char *path = malloc(bytes);
+
+	if (path)
+		snprintf(path, bytes, "%s/%s%s", directory, name, appended);
+	return path;
+}
+
+/* ---- metadata ---- */
+
+static int replace_metadata(const struct rondo_writer *writer, const char *text)
+{
+	char *path = path_in(writer->directory, "metadata", "");
+	char *temporary = path_in(writer->directory, ".metadata", "");
+	int result = -ENOMEM;
+
+	if (path && temporary)
+		result = rondo_stream_replace(path, temporary, text,
+					      strlen(text));
+	free(path);
+	free(temporary);
+	return result;
+}
+
+/* The schema has no more classes than the text, which is made after it. */
+static int write_metadata(struct rondo_writer *writer,
+			  const struct rondo_clock_pair *end)
+{
+	struct rondo_schema *schema;
+	char *text = NULL;
+	int result = rondo_schema_open(map_of(writer), &schema);
+
+	if (result)
+		return result;
+	result = rondo_ctf_metadata(map_of(writer), &writer->begin, end, &text);
+	if (!result)
+		result = replace_metadata(writer, text);
+	free(text);
+	if (result) {
+		rondo_schema_close(schema);
+		return result;
+	}
+	rondo_schema_close(writer->schema);
+	writer->schema = schema;
+	return 0;
+}
+
+/* Before a packet that may hold records of classes registered since. */
+static int complete_metadata(struct rondo_writer *writer)
+{
+	uint64_t classes;
+
+	/* pairs(catalog) acquire: the classes' entries are there too. */
+	classes = rondo_load_acquire(&map_of(writer)->super->class_count);
+	if (classes <= rondo_schema_classes(writer->schema))
+		return 0;
+	return write_metadata(writer, &writer->begin);
+}
+
+/* ---- streams ---- */
+
+/* NAME_RING and what is appended; NAME such that no file is hidden or
+ * elsewhere. */
+static char *stream_path(const struct rondo_writer *writer, uint32_t ring,
+			 uint32_t late)
+{
+	char name[128], appended[32] = "";
+	size_t i, used = 0;
+
+	for (i = 0; i < sizeof(writer->control->name); i++) {
+		char c = writer->control->name[i];
+
+		if (!c)
+			break;
+		name[used++] =
+			c <= ' ' || c > '~' || c == '/' || c == '.' ? '_' : c;
+	}
+	snprintf(name + used, sizeof(name) - used, "_%u", ring);
+	if (late == 1)
+		snprintf(appended, sizeof(appended), ".late");
+	else if (late)
+		snprintf(appended, sizeof(appended), ".late%u", late);
+	return path_in(writer->directory, name, appended);
+}
+
+static struct rondo_stream *late_stream(const struct rondo_writer *writer,
+					uint32_t ring, uint64_t begin)
+{
+	struct ring_streams *streams = &writer->rings[ring];
+	struct rondo_stream *late;
+	uint32_t i;
+	char *path;
+
+	for (i = 0; i < streams->late_count; i++) {
+		if (streams->late[i].end <= begin)
+			return &streams->late[i];
+	}
+	late = realloc(streams->late, (i + 1) * sizeof(*late));
+	if (!late)
+		return NULL;
+	streams->late = late;
+	path = stream_path(writer, ring, i + 1);
+	if (!path)
+		return NULL;
+	rondo_stream_init(&late[i], path);
+	streams->late_count++;
+	return &late[i];
+}
+
+/* Each file is an instance of its own. */
+static uint64_t instance_of(const struct rondo_writer *writer, uint32_t ring,
+			    const struct rondo_stream *stream)
+{
+	const struct ring_streams *streams = &writer->rings[ring];
+	uint64_t late = stream == &streams->main ?
+				0 :
+				(uint64_t)(stream - streams->late) + 1;
+
+	return ring + late * map_of(writer)->ring_count;
+}
+
+static int append(struct rondo_writer *writer, struct rondo_stream *stream,
+		  const struct rondo_packet *packet)
+{
+	uint64_t bytes = packet->packet_bits / 8;
+	int result = rondo_stream_append(stream, packet, bytes);
+
+	if (result)
+		return result;
+	stream->end = packet->timestamp_end;
+	stream->seq = packet->packet_seq_num;
+	stream->discarded = packet->events_discarded;
+	count(&writer->stats.bytes, bytes);
+	return 0;
+}
+
+/* ---- packets ---- */
+
+/* Records refused since the writer was opened: their sum; by cause in out. */
+static uint64_t refused_since(const struct ring_streams *streams,
+			      const uint64_t refused[RONDO_CAUSES],
+			      uint64_t out[RONDO_CAUSES])
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < RONDO_CAUSES; i++) {
+		out[i] = refused[i] > streams->base[i] ?
+				 refused[i] - streams->base[i] :
+				 0;
+		sum += out[i];
+	}
+	return sum;
+}
+
+/* What the view tells, and nothing that might have changed in the memory. */
+static void fill_header(const struct rondo_writer *writer,
+			struct rondo_packet *packet,
+			const struct rondo_view *view)
+{
+	const struct ring_streams *streams = &writer->rings[view->ring];
+
+	packet->magic = RONDO_PACKET_MAGIC;
+	memcpy(packet->uuid, map_of(writer)->uuid, sizeof(packet->uuid));
+	packet->stream_id = 0;
+	packet->timestamp_begin = view->time_begin;
+	packet->timestamp_end = view->time_end < view->time_begin ?
+					view->time_begin :
+					view->time_end;
+	packet->content_bits = view->content * 8;
+	packet->packet_bits = view->bytes * 8;
+	packet->cpu_id = view->cpu;
+	packet->flags = view->flags;
+	packet->number = view->number;
+	packet->events_discarded =
+		refused_since(streams, view->lost, packet->refused);
+}
+
+/* A packet without records that says what was lost until then. */
+static int append_empty(struct rondo_writer *writer, uint32_t ring,
+			const struct rondo_view *like)
+{
+	struct rondo_stream *stream = &writer->rings[ring].main;
+	union {
+		struct rondo_packet packet;
+		char bytes[EMPTY_PACKET_BYTES];
+	} empty;
+
+	memset(&empty, 0, sizeof(empty));
+	fill_header(writer, &empty.packet, like);
+	empty.packet.content_bits = RONDO_PACKET_BYTES * 8;
+	empty.packet.packet_bits = EMPTY_PACKET_BYTES * 8;
+	empty.packet.stream_instance_id = ring;
+	empty.packet.packet_seq_num = like->seq;
+	empty.packet.previous = like->number;
+	return append(writer, stream, &empty.packet);
+}
+
+/* Readers count losses from packet to packet: before the first that has some
+ * there goes an empty one. */
+static int open_stream(struct rondo_writer *writer,
+		       const struct rondo_view *view, uint64_t discarded)
+{
+	const struct ring_streams *streams = &writer->rings[view->ring];
+	const struct rondo_ring *ring =
+		rondo_map_ring(map_of(writer), view->ring);
+	uint64_t lost = rondo_load_relaxed(&ring->overwritten) -
+			streams->base_overwritten;
+	struct rondo_view like = *view;
+
+	if (lost > view->overwritten)
+		lost = view->overwritten;
+	if (lost > view->seq)
+		lost = view->seq;
+	if (streams->main.bytes || writer->snapshot || !(discarded || lost))
+		return 0;
+	like.seq = view->seq - lost;
+	like.flags = 0;
+	memset(like.lost, 0, sizeof(like.lost));
+	if (writer->begin.ticks < like.time_begin)
+		like.time_begin = writer->begin.ticks;
+	like.time_end = like.time_begin;
+	return append_empty(writer, view->ring, &like);
+}
+
+static bool in_turn(const struct ring_streams *streams,
+		    const struct rondo_view *view)
+{
+	return !(view->flags & RONDO_VIEW_LATE) &&
+	       view->time_begin >= streams->main.end;
+}
+
+static int append_main(struct rondo_writer *writer,
+		       const struct rondo_view *view,
+		       struct rondo_packet *packet)
+{
+	struct ring_streams *streams = &writer->rings[view->ring];
+	int result = open_stream(writer, view, packet->events_discarded);
+
+	if (!result) {
+		if (packet->events_discarded < streams->main.discarded)
+			packet->events_discarded = streams->main.discarded;
+		packet->stream_instance_id = view->ring;
+		packet->packet_seq_num = view->seq + 1;
+		result = append(writer, &streams->main, packet);
+	}
+	streams->seq = view->seq + 1;
+	streams->number = view->number;
+	return result;
+}
+
+static int append_late(struct rondo_writer *writer,
+		       const struct rondo_view *view,
+		       struct rondo_packet *packet)
+{
+	struct rondo_stream *stream =
+		late_stream(writer, view->ring, packet->timestamp_begin);
+	int result;
+
+	if (!stream)
+		return -ENOMEM;
+	packet->stream_instance_id = instance_of(writer, view->ring, stream);
+	packet->packet_seq_num = stream->seq + 1;
+	packet->events_discarded = 0;
+	result = append(writer, stream, packet);
+	if (!result)
+		count(&writer->stats.late_packets, 1);
+	return result;
+}
+
+/* The view is ours: its bytes may be changed until it is released. */
+static int write_view(struct rondo_writer *writer,
+		      const struct rondo_view *view)
+{
+	struct rondo_packet *packet = (struct rondo_packet *)(void *)view->data;
+	struct rondo_contents contents = {
+		.data = (char *)packet,
+		.bytes = view->bytes,
+		.content = view->content,
+		.time_begin = view->time_begin,
+		.time_end = view->time_end,
+	};
+	int result = complete_metadata(writer);
+
+	if (result)
+		return result;
+	count(&writer->stats.malformed,
+	      rondo_packet_mend(writer->schema, &contents));
+	fill_header(writer, packet, view);
+	packet->content_bits = contents.content * 8;
+	if (in_turn(&writer->rings[view->ring], view))
+		return append_main(writer, view, packet);
+	return append_late(writer, view, packet);
+}
+
+/* A packet is lost. */
+static void note_error(struct rondo_writer *writer, int error)
+{
+	count(&writer->stats.write_errors, 1);
+	rondo_store_relaxed(&writer->stats.last_error, error);
+	if (!writer->first_error)
+		writer->first_error = error;
+}
+
+/* Takes and writes what is ready, up to as much as the channel holds. How many
+ * it took; the last error in out_error. */
+static uint64_t take_ready(struct rondo_writer *writer, int *out_error)
+{
+	const struct rondo_map *map = map_of(writer);
+	uint64_t limit = (uint64_t)map->ring_count * map->count;
+	uint64_t taken;
+	struct rondo_view view;
+	int result;
+
+	for (taken = 0; taken < limit; taken++) {
+		if (rondo_consumer_take(writer->consumer, &view))
+			break;
+		result = write_view(writer, &view);
+		if (result) {
+			note_error(writer, result);
+			*out_error = result;
+		} else {
+			count(&writer->stats.packets, 1);
+		}
+		rondo_consumer_release(writer->consumer, &view);
+	}
+	return taken;
+}
+
+static int step(struct rondo_writer *writer, int64_t timeout_ns)
+{
+	uint64_t before = writer->stats.packets;
+	int error = 0;
+	int result = rondo_consumer_wait(writer->consumer, timeout_ns);
+
+	if (result < 0)
+		return result;
+	take_ready(writer, &error);
+	return error ? error : (int)(writer->stats.packets - before);
+}
+
+/* ---- the end of a recording ---- */
+
+static bool is_drained(const struct rondo_writer *writer)
+{
+	const struct rondo_map *map = map_of(writer);
+	uint32_t ring;
+
+	for (ring = 0; ring < map->ring_count; ring++) {
+		const struct rondo_ring *at = rondo_map_ring(map, ring);
+		uint64_t cursor = rondo_load_relaxed(&at->cursor);
+
+		if (rondo_number_distance(writer->rings[ring].head, cursor,
+					  rondo_number_bits(map->order)) > 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Flushes, then writes everything up to there. What has open records is
+ * delivered when these commit, or quarantined after stall_ms.
+ */
+static void drain(struct rondo_writer *writer)
+{
+	const struct rondo_map *map = map_of(writer);
+	int64_t patience = DRAIN_NS + 2 * INT64_C(1000000) * map->stall_ms;
+	int64_t limit = rondo_os_monotonic_ns() + patience;
+	int error = 0;
+	uint32_t ring;
+
+	rondo_channel_flush(writer->control->handle);
+	for (ring = 0; ring < map->ring_count; ring++)
+		writer->rings[ring].head = rondo_head_number(
+			rondo_load_relaxed(&rondo_map_ring(map, ring)->head),
+			map->order);
+	for (;;) {
+		if (take_ready(writer, &error))
+			limit = rondo_os_monotonic_ns() + patience;
+		if (is_drained(writer) || rondo_os_monotonic_ns() >= limit)
+			break;
+		rondo_consumer_wait(writer->consumer, DRAIN_NS);
+	}
+}
+
+/* Losses after a ring's last packet show up with one more, an empty one. */
+static int close_ring(struct rondo_writer *writer, uint32_t ring)
+{
+	const struct rondo_ring *at = rondo_map_ring(map_of(writer), ring);
+	struct ring_streams *streams = &writer->rings[ring];
+	struct rondo_view like = {
+		.ring = ring,
+		.cpu = rondo_load_relaxed(&at->cpu),
+		.seq = streams->seq,
+		.number = streams->number,
+		.time_begin = rondo_clock_read(map_of(writer)->clock),
+	};
+	struct rondo_refusals refusals;
+	uint64_t since[RONDO_CAUSES], discarded;
+	int result;
+
+	rondo_ring_refusals(at, &refusals);
+	memcpy(like.lost, refusals.records, sizeof(like.lost));
+	discarded = refused_since(streams, like.lost, since);
+	if (discarded <= streams->main.discarded &&
+	    streams->seq == streams->main.seq)
+		return 0;
+	if (like.time_begin < streams->main.end)
+		like.time_begin = streams->main.end;
+	like.time_end = like.time_begin;
+	result = open_stream(writer, &like, discarded);
+	like.seq = streams->seq + 1;
+	return result ? result : append_empty(writer, ring, &like);
+}
+
+/* Everything that makes the trace complete. */
+static void finish(struct rondo_writer *writer)
+{
+	struct rondo_clock_pair end;
+	uint32_t ring;
+	int result;
+
+	drain(writer);
+	for (ring = 0; ring < map_of(writer)->ring_count; ring++) {
+		if (writer->snapshot && !writer->rings[ring].main.bytes)
+			continue;
+		result = close_ring(writer, ring);
+		if (result)
+			note_error(writer, result);
+	}
+	rondo_clock_pair(map_of(writer)->clock, &end);
+	result = write_metadata(writer, &end);
+	if (result && !writer->first_error)
+		writer->first_error = result;
+}
+
+static bool is_inherited(const struct rondo_writer *writer)
+{
+	return writer->pid != rondo_os_pid();
+}
+
+/* A child of fork gives back what is its own: memory and descriptors. */
+static void close_stream(const struct rondo_writer *writer,
+			 struct rondo_stream *stream)
+{
+	if (is_inherited(writer))
+		rondo_stream_abandon(stream);
+	else
+		rondo_stream_close(stream);
+}
+
+static void destroy(struct rondo_writer *writer)
+{
+	uint32_t ring, i;
+
+	for (ring = 0; ring < writer->ring_count; ring++) {
+		struct ring_streams *streams = &writer->rings[ring];
+
+		close_stream(writer, &streams->main);
+		for (i = 0; i < streams->late_count; i++)
+			close_stream(writer, &streams->late[i]);
+		free(streams->late);
+	}
+	rondo_consumer_close(writer->consumer);
+	rondo_schema_close(writer->schema);
+	free(writer->rings);
+	free(writer->directory);
+	free(writer);
+}
+
+/* ---- opening ---- */
+
+/* The directory, empty, and the metadata in it. */
+static int make_trace(struct rondo_writer *writer)
+{
+	int result = rondo_os_mkdir(writer->directory, DIRECTORY_MODE);
+
+	if (result && result != -EEXIST)
+		return result;
+	result = rondo_os_is_empty(writer->directory);
+	if (result <= 0)
+		return result ? result : -ENOTEMPTY;
+	return write_metadata(writer, &writer->begin);
+}
+
+/* What was lost before now is none of this trace's business. */
+static void note_losses(struct rondo_writer *writer, uint32_t ring)
+{
+	const struct rondo_ring *at = rondo_map_ring(map_of(writer), ring);
+	struct ring_streams *streams = &writer->rings[ring];
+	struct rondo_refusals refusals;
+
+	rondo_ring_refusals(at, &refusals);
+	memcpy(streams->base, refusals.records, sizeof(streams->base));
+	streams->base_overwritten = rondo_load_relaxed(&at->overwritten);
+}
+
+static int make_rings(struct rondo_writer *writer)
+{
+	uint32_t count = map_of(writer)->ring_count;
+	char *path;
+
+	writer->rings = calloc(count, sizeof(*writer->rings));
+	if (!writer->rings)
+		return -ENOMEM;
+	for (; writer->ring_count < count; writer->ring_count++) {
+		path = stream_path(writer, writer->ring_count, 0);
+		if (!path)
+			return -ENOMEM;
+		rondo_stream_init(&writer->rings[writer->ring_count].main,
+				  path);
+		if (!writer->snapshot)
+			note_losses(writer, writer->ring_count);
+	}
+	return 0;
+}
+
+static int open_writer(struct rondo_channel *channel, const char *directory,
+		       bool snapshot, struct rondo_writer **out)
+{
+	struct rondo_control *control = rondo_registry_find(channel);
+	struct rondo_writer *writer;
+	int result;
+
+	if (!control || !directory)
+		return -EINVAL;
+	writer = calloc(1, sizeof(*writer));
+	if (!writer)
+		return -ENOMEM;
+	writer->control = control;
+	writer->snapshot = snapshot;
+	writer->pid = rondo_os_pid();
+	result = rondo_consumer_open(channel, &writer->consumer);
+	if (!result)
+		result = rondo_os_make_absolute(directory, &writer->directory);
+	if (!result)
+		result = make_rings(writer);
+	if (!result) {
+		rondo_clock_pair(control->map.clock, &writer->begin);
+		result = make_trace(writer);
+	}
+	if (result) {
+		destroy(writer);
+		return result;
+	}
+	*out = writer;
+	return 0;
+}
+
+RONDO_API int rondo_writer_open(struct rondo_channel *channel,
+				const char *directory,
+				struct rondo_writer **out)
+{
+	if (!channel || !out)
+		return -EINVAL;
+	return open_writer(channel, directory, false, out);
+}
+
+/* ---- running ---- */
+
+RONDO_API int rondo_writer_step(struct rondo_writer *writer, int64_t timeout_ns)
+{
+	if (is_inherited(writer))
+		return -ESHUTDOWN;
+	if (writer->threaded)
+		return -EBUSY;
+	return step(writer, timeout_ns);
+}
+
+static void *run(void *argument)
+{
+	struct rondo_writer *writer = argument;
+
+	while (!rondo_load_relaxed(&writer->stop))
+		step(writer, -1);
+	return NULL;
+}
+
+RONDO_API int rondo_writer_start(struct rondo_writer *writer)
+{
+	int result;
+
+	if (is_inherited(writer))
+		return -ESHUTDOWN;
+	if (writer->threaded)
+		return -EALREADY;
+	rondo_store_relaxed(&writer->stop, 0);
+	result = rondo_os_thread_start("rondo-writer", run, writer,
+				       &writer->thread);
+	writer->threaded = !result;
+	return result;
+}
+
+RONDO_API int rondo_writer_stop(struct rondo_writer *writer)
+{
+	if (is_inherited(writer))
+		return -ESHUTDOWN;
+	if (!writer->threaded)
+		return 0;
+	rondo_store_relaxed(&writer->stop, 1);
+	rondo_consumer_wake(writer->consumer);
+	rondo_os_thread_join(writer->thread);
+	writer->threaded = false;
+	return 0;
+}
+
+RONDO_API int rondo_writer_stats(const struct rondo_writer *writer,
+				 struct rondo_writer_stats *out)
+{
+	const struct rondo_writer_stats *stats = &writer->stats;
+
+	*out = (struct rondo_writer_stats){
+		.packets = rondo_load_relaxed(&stats->packets),
+		.bytes = rondo_load_relaxed(&stats->bytes),
+		.late_packets = rondo_load_relaxed(&stats->late_packets),
+		.malformed = rondo_load_relaxed(&stats->malformed),
+		.write_errors = rondo_load_relaxed(&stats->write_errors),
+		.last_error = rondo_load_relaxed(&stats->last_error),
+	};
+	return 0;
+}
+
+RONDO_API int rondo_writer_close(struct rondo_writer *writer)
+{
+	int result;
+
+	if (!writer)
+		return 0;
+	if (is_inherited(writer)) {
+		destroy(writer);
+		return 0;
+	}
+	rondo_writer_stop(writer);
+	finish(writer);
+	result = writer->first_error;
+	destroy(writer);
+	return result;
+}
+
+RONDO_API int rondo_snapshot(struct rondo_channel *channel,
+			     const char *directory)
+{
+	struct rondo_writer *writer;
+	int packets, result;
+
+	if (!channel)
+		return -EINVAL;
+	result = open_writer(channel, directory, true, &writer);
+	if (result)
+		return result;
+	finish(writer);
+	packets = (int)writer->stats.packets;
+	result = writer->first_error;
+	destroy(writer);
+	return result ? result : packets;
+}
