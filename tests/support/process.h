@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a process holds, counted; and things that are better done in a child.
+ */
+#ifndef RONDO_TESTS_SUPPORT_PROCESS_H
+#define RONDO_TESTS_SUPPORT_PROCESS_H
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A child's way to say that this machine cannot do what is tested. */
+#define TEST_CHILD_SKIP 77
+
+/* What the kernel holds for this process. Same function, same error. */
+struct test_holdings {
+	int descriptors;
+	int shared_maps; /* of memfds */
+	int maps;
+};
+
+static inline int test_count_lines(const char *path, const char *with)
+{
+	char line[512];
+	FILE *file = fopen(path, "r");
+	int count = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		count += strstr(line, with) != NULL;
+	if (file)
+		fclose(file);
+	return count;
+}
+
+static inline struct test_holdings test_holdings(void)
+{
+	struct test_holdings now = {0, 0, 0};
+	DIR *directory = opendir("/proc/self/fd");
+
+	while (directory && readdir(directory))
+		now.descriptors++;
+	if (directory)
+		closedir(directory);
+	now.shared_maps = test_count_lines("/proc/self/maps", "memfd:");
+	now.maps = test_count_lines("/proc/self/maps", "\n");
+	return now;
+}
+
+/* Exit status of a child that does this; -1 when it died otherwise. */
+static inline int test_in_child(int (*what)(void *), void *argument)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(30); /* a child that hangs is a failure, not a wait */
+		_exit(what(argument));
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* In such a child: the first thing that is wrong, by its line. */
+#define TEST_CHILD_CHECK(condition)                                        \
+	do {                                                               \
+		if (!(condition)) {                                        \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, \
+				#condition);                               \
+			return 1;                                          \
+		}                                                          \
+	} while (0)
+
+#endif

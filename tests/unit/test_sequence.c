@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The assembly of the sequences against its specification in C: both are given
+ * the same words, and everything they stored is compared. The rseq area is one
+ * of the test's own, so that no kernel has a part in it and every outcome can
+ * be had at will, under qemu too.
+ */
+#include "support/test.h"
+
+#include <string.h>
+
+#include <rondo/detail/sequence.h>
+
+#include "support/random.h"
+
+#define WORDS 24u
+
+/* What a sequence may touch. One for each side, the same at the start. */
+struct world {
+	struct rondo_ring ring;
+	uint64_t words[WORDS];
+	struct rondo_check checks[6];
+	struct rondo_store stores[32];
+	struct rondo_sequence sequence;
+};
+
+static struct world tested, specified;
+static uint64_t seed;
+
+static void assert_same_worlds(void)
+{
+	assert_memory_equal(&tested.ring, &specified.ring, sizeof(tested.ring));
+	assert_memory_equal(tested.words, specified.words,
+			    sizeof(tested.words));
+	assert_true(tested.sequence.time == specified.sequence.time);
+}
+
+static void fill_worlds(uint64_t *state)
+{
+	memset(&tested, 0, sizeof(tested));
+	memset(&specified, 0, sizeof(specified));
+	for (unsigned i = 0; i < WORDS; i++)
+		tested.words[i] = specified.words[i] = test_random(state);
+	tested.ring.head = specified.ring.head = test_random(state);
+	tested.ring.limit = specified.ring.limit = UINT64_MAX;
+}
+
+/* The list of one world, made of the same random numbers in both. */
+static void fill_sequence(struct world *world, uint64_t state)
+{
+	struct rondo_sequence *s = &world->sequence;
+
+	s->commit_at = &world->words[test_random_below(&state, WORDS)];
+	s->wanted = test_random(&state);
+	s->checks = world->checks;
+	s->check_count = 1 + test_random_below(&state, 6);
+	for (uint64_t i = 0; i < s->check_count; i++) {
+		world->checks[i].at =
+			&world->words[test_random_below(&state, WORDS)];
+		world->checks[i].expected = *world->checks[i].at;
+	}
+	s->stores = world->stores;
+	s->store_count = test_random_below(&state, 33);
+	for (uint64_t i = 0; i < s->store_count; i++) {
+		uint64_t mask = test_random(&state);
+
+		world->stores[i].at =
+			&world->words[test_random_below(&state, WORDS)];
+		world->stores[i].value = test_random(&state);
+		world->stores[i].mask = mask & 3 ? mask :
+					mask & 4 ? UINT64_MAX :
+						   0;
+	}
+	s->time = test_random(&state);
+	s->limit = UINT64_MAX;
+	s->id = (uint32_t)test_random(&state);
+}
+
+static void a_list_of_stores_is_its_values_plus_the_masked_time(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (int round = 0; round < 2000; round++) {
+		uint64_t time = test_random(&state);
+		uint64_t expected[WORDS];
+
+		fill_worlds(&state);
+		fill_sequence(&tested, state);
+		memcpy(expected, tested.words, sizeof(expected));
+		for (uint64_t i = 0; i < tested.sequence.store_count; i++) {
+			const struct rondo_store *store = &tested.stores[i];
+
+			expected[store->at - tested.words] =
+				store->value + (time & store->mask);
+		}
+		rondo_store_list(tested.stores, tested.sequence.store_count,
+				 time);
+		assert_memory_equal(tested.words, expected, sizeof(expected));
+	}
+}
+
+static void the_specification_does_nothing_unless_it_is_done(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	fill_worlds(&state);
+	fill_sequence(&tested, state);
+	fill_sequence(&specified, state);
+	tested.checks[0].expected++;
+	assert_int_equal(rondo_spec_list(&tested.sequence, tested.sequence.id,
+					 5),
+			 RONDO_SEQ_CHANGED);
+	tested.checks[0].expected--;
+	assert_int_equal(rondo_spec_list(&tested.sequence,
+					 tested.sequence.id + 1, 5),
+			 RONDO_SEQ_ABORTED);
+	tested.sequence.limit = tested.sequence.time - 1;
+	assert_int_equal(rondo_spec_list(&tested.sequence, tested.sequence.id,
+					 5),
+			 RONDO_SEQ_FAR);
+	assert_same_worlds();
+}
+
+#if RONDO_HAVE_RSEQ
+
+/* As struct rseq begins in the kernel's headers. */
+static struct {
+	uint32_t cpu_id_start;
+	uint32_t cpu_id;
+	uint64_t rseq_cs;
+} area;
+
+/* As struct rseq_cs in the kernel's headers. */
+struct descriptor {
+	uint32_t version;
+	uint32_t flags;
+	uint64_t start;
+	uint64_t length;
+	uint64_t abort;
+};
+
+static int64_t from_thread_pointer(const void *at)
+{
+	return (int64_t)((uint64_t)(uintptr_t)at - rondo_thread_pointer());
+}
+
+static int64_t area_offset(void)
+{
+	return from_thread_pointer(&area);
+}
+
+static int64_t id_offset(void)
+{
+	return from_thread_pointer(&area.cpu_id);
+}
+
+static void fill_both(uint64_t *state)
+{
+	uint64_t same;
+
+	fill_worlds(state);
+	same = test_random(state);
+	fill_sequence(&tested, same);
+	fill_sequence(&specified, same);
+	tested.sequence.rseq_offset = area_offset();
+	tested.sequence.id_offset = id_offset();
+	area.cpu_id = tested.sequence.id;
+}
+
+/* The same change to the sequence of each world. */
+static void with_clock(uint32_t clock, uint64_t time, uint64_t limit)
+{
+	tested.sequence.clock = specified.sequence.clock = clock;
+	tested.sequence.time = specified.sequence.time = time;
+	tested.sequence.limit = specified.sequence.limit = limit;
+}
+
+static void expect_other(uint64_t check)
+{
+	tested.checks[check].expected ^= 1;
+	specified.checks[check].expected ^= 1;
+}
+
+/* Runs both. Where the clock is read the tested one says what it read. */
+static void list_agrees(int result)
+{
+	assert_int_equal(rondo_seq_list(&tested.sequence), result);
+	assert_int_equal(rondo_spec_list(&specified.sequence, area.cpu_id,
+					 tested.sequence.time),
+			 result);
+	assert_same_worlds();
+}
+
+static void a_list_agrees_with_its_specification_when_done(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (int round = 0; round < 5000; round++) {
+		fill_both(&state);
+		list_agrees(RONDO_SEQ_DONE);
+	}
+}
+
+static void a_list_without_stores_moves_the_last_word_alone(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (int round = 0; round < 200; round++) {
+		fill_both(&state);
+		tested.sequence.store_count = 0;
+		specified.sequence.store_count = 0;
+		list_agrees(RONDO_SEQ_DONE);
+	}
+}
+
+static void a_list_stores_nothing_when_any_one_check_fails(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (int round = 0; round < 500; round++) {
+		fill_both(&state);
+		for (uint64_t i = 0; i < tested.sequence.check_count; i++) {
+			expect_other(i);
+			list_agrees(RONDO_SEQ_CHANGED);
+			expect_other(i);
+		}
+		list_agrees(RONDO_SEQ_DONE);
+	}
+}
+
+static void a_list_stores_nothing_on_another_id(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (unsigned bit = 0; bit < 32; bit++) {
+		fill_both(&state);
+		area.cpu_id ^= UINT32_C(1) << bit;
+		list_agrees(RONDO_SEQ_ABORTED);
+	}
+}
+
+static void a_list_stores_nothing_beyond_its_limit(void **unused)
+{
+	const uint64_t limits[] = {
+		0, 1, UINT32_MAX, UINT64_C(1) << 32, INT64_MAX, UINT64_MAX - 1};
+	uint64_t state = seed;
+
+	(void)unused;
+	for (size_t i = 0; i < TEST_COUNT(limits); i++) {
+		fill_both(&state);
+		with_clock(RONDO_SEQ_CLOCK_GIVEN, limits[i] + 1, limits[i]);
+		list_agrees(RONDO_SEQ_FAR);
+		with_clock(RONDO_SEQ_CLOCK_GIVEN, limits[i], limits[i]);
+		list_agrees(RONDO_SEQ_DONE);
+	}
+	with_clock(RONDO_SEQ_CLOCK_READ, 0, 1);
+	fill_both(&state);
+	with_clock(RONDO_SEQ_CLOCK_READ, 0, 1);
+	list_agrees(RONDO_SEQ_FAR);
+}
+
+static void a_list_reads_the_clock_between_its_call_and_its_end(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (int round = 0; round < 2000; round++) {
+		uint64_t before;
+
+		fill_both(&state);
+		with_clock(RONDO_SEQ_CLOCK_READ, 0, UINT64_MAX);
+		before = rondo_ticks_ordered();
+		list_agrees(RONDO_SEQ_DONE);
+		assert_true(before <= tested.sequence.time);
+		assert_true(tested.sequence.time <= rondo_ticks_ordered());
+	}
+}
+
+/* A store-exclusive may fail though nobody was there: then it changed nothing,
+ * and is tried again. */
+static int seq_locked(struct rondo_sequence *s)
+{
+	int result = RONDO_SEQ_CHANGED;
+
+	for (int tries = 0; tries < 64 && result == RONDO_SEQ_CHANGED; tries++)
+		result = rondo_seq_locked(s);
+	return result;
+}
+
+static void locked_agrees(int result)
+{
+	assert_int_equal(seq_locked(&tested.sequence), result);
+	assert_int_equal(rondo_spec_locked(&specified.sequence, area.cpu_id,
+					   tested.sequence.time),
+			 result);
+	assert_same_worlds();
+}
+
+/* The locked one swaps the word of its first check. */
+static void fill_locked(uint64_t *state)
+{
+	fill_both(state);
+	tested.checks[0].expected = *tested.sequence.commit_at;
+	specified.checks[0].expected = *specified.sequence.commit_at;
+}
+
+static void a_locked_one_agrees_with_its_specification(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (int round = 0; round < 500; round++) {
+		fill_locked(&state);
+		area.cpu_id ^= UINT32_C(1) << (round & 31);
+		locked_agrees(RONDO_SEQ_ABORTED);
+		area.cpu_id = tested.sequence.id;
+		tested.checks[0].expected ^= UINT64_C(1) << (round & 63);
+		specified.checks[0].expected = tested.checks[0].expected;
+		locked_agrees(RONDO_SEQ_CHANGED);
+		tested.checks[0].expected = *tested.sequence.commit_at;
+		specified.checks[0].expected = tested.checks[0].expected;
+		with_clock(RONDO_SEQ_CLOCK_GIVEN, 8, 7);
+		locked_agrees(RONDO_SEQ_FAR);
+		with_clock(RONDO_SEQ_CLOCK_GIVEN, 7, 7);
+		locked_agrees(RONDO_SEQ_DONE);
+	}
+}
+
+static void a_locked_one_reads_the_clock_when_asked(void **unused)
+{
+	uint64_t state = seed, before;
+
+	(void)unused;
+	fill_locked(&state);
+	with_clock(RONDO_SEQ_CLOCK_READ, 0, 1);
+	locked_agrees(RONDO_SEQ_FAR);
+	with_clock(RONDO_SEQ_CLOCK_READ, 0, UINT64_MAX);
+	before = rondo_ticks_ordered();
+	locked_agrees(RONDO_SEQ_DONE);
+	assert_true(before <= tested.sequence.time);
+	assert_true(tested.sequence.time <= rondo_ticks_ordered());
+}
+
+/* A record header's time: 40 bits, the clock's at the sequence. */
+static uint64_t header_time(const uint64_t *header)
+{
+	return *header & RONDO_COMPACT_TIME_MASK;
+}
+
+#define HEADER 4
+#define OPEN (0xff000000u | 7u << 16 | 3u << 8)
+
+static int reserve_tested(uint64_t expected, uint64_t wanted)
+{
+	return rondo_seq_reserve(&tested.ring, area_offset(), id_offset(), 1,
+				 expected, wanted,
+				 (char *)&tested.words[HEADER], OPEN);
+}
+
+static int reserve_specified(uint64_t now, uint64_t expected, uint64_t wanted)
+{
+	return rondo_spec_reserve(&specified.ring, area.cpu_id, now, 1,
+				  expected, wanted,
+				  (char *)&specified.words[HEADER], OPEN);
+}
+
+static void a_reserve_agrees_with_its_specification_when_done(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	area.cpu_id = 1;
+	for (int round = 0; round < 5000; round++) {
+		uint64_t wanted, before, now;
+
+		fill_worlds(&state);
+		wanted = test_random(&state);
+		before = rondo_ticks_ordered();
+		assert_int_equal(reserve_tested(tested.ring.head, wanted),
+				 RONDO_SEQ_DONE);
+		/* All of it from the 40 bits that it stored. */
+		now = before + ((header_time(&tested.words[HEADER]) - before) &
+				RONDO_COMPACT_TIME_MASK);
+		assert_true(now <= rondo_ticks_ordered());
+		assert_int_equal(reserve_specified(now, specified.ring.head,
+						   wanted),
+				 RONDO_SEQ_DONE);
+		assert_same_worlds();
+	}
+}
+
+static void a_reserve_stores_nothing_when_head_or_id_are_others(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (unsigned bit = 0; bit < 64; bit++) {
+		uint64_t other;
+
+		fill_worlds(&state);
+		other = tested.ring.head ^ UINT64_C(1) << bit;
+		area.cpu_id = 1;
+		assert_int_equal(reserve_tested(other, 1), RONDO_SEQ_CHANGED);
+		assert_int_equal(reserve_specified(0, other, 1),
+				 RONDO_SEQ_CHANGED);
+		area.cpu_id = 1 ^ UINT32_C(1) << (bit & 31);
+		assert_int_equal(reserve_tested(tested.ring.head, 1),
+				 RONDO_SEQ_ABORTED);
+		assert_int_equal(reserve_specified(0, specified.ring.head, 1),
+				 RONDO_SEQ_ABORTED);
+		assert_same_worlds();
+	}
+}
+
+/* The header lies beyond the head then: nobody reads what is there. */
+static void a_reserve_beyond_the_limit_moves_no_head(void **unused)
+{
+	uint64_t state = seed;
+	uint64_t now = rondo_ticks_ordered() >> 32 << 32;
+
+	(void)unused;
+	area.cpu_id = 1;
+	for (int round = 0; round < 100 && now; round++) {
+		uint64_t limit = now - (UINT64_C(1) << 32) +
+				 test_random_below(&state, UINT64_C(1) << 32);
+
+		fill_worlds(&state);
+		tested.ring.limit = specified.ring.limit = limit;
+		assert_int_equal(reserve_tested(tested.ring.head, 1),
+				 RONDO_SEQ_FAR);
+		assert_int_equal(reserve_specified(now, specified.ring.head, 1),
+				 RONDO_SEQ_FAR);
+		tested.words[HEADER] = specified.words[HEADER] = 0;
+		assert_same_worlds();
+	}
+}
+
+static void a_commit_agrees_with_its_specification(void **unused)
+{
+	const int results[] = {RONDO_SEQ_DONE, RONDO_SEQ_CHANGED,
+			       RONDO_SEQ_ABORTED};
+	uint64_t state = seed;
+
+	(void)unused;
+	for (unsigned round = 0; round < 192; round++) {
+		const int result = results[round % 3];
+		uint64_t expected, wanted = test_random(&state);
+		const unsigned bit = round / 3;
+
+		fill_worlds(&state);
+		expected = tested.ring.head;
+		if (result == RONDO_SEQ_CHANGED)
+			expected ^= UINT64_C(1) << bit;
+		area.cpu_id = 9;
+		if (result == RONDO_SEQ_ABORTED)
+			area.cpu_id ^= UINT32_C(1) << (bit & 31);
+		assert_int_equal(rondo_seq_commit(&tested.ring, area_offset(),
+						  id_offset(), 9, expected,
+						  wanted),
+				 result);
+		assert_int_equal(rondo_spec_commit(&specified.ring, area.cpu_id,
+						   9, expected, wanted),
+				 result);
+		assert_same_worlds();
+	}
+}
+
+/* Records and bytes of a count lie among the words of the world. */
+#define RECORDS 2
+#define BYTES 3
+
+static struct rondo_count count_of(struct world *world, uint64_t head)
+{
+	struct rondo_count count = {
+		.head = head,
+		.records = &world->words[RECORDS],
+		.bytes = &world->words[BYTES],
+		.more = world->words[0],
+		.rseq_offset = area_offset(),
+		.id_offset = id_offset(),
+		.id = 3,
+	};
+
+	return count;
+}
+
+static void count_agrees(uint64_t flipped, int result)
+{
+	struct rondo_count count =
+		count_of(&tested, tested.ring.head ^ flipped);
+
+	assert_int_equal(rondo_seq_count(&tested.ring, &count), result);
+	count = count_of(&specified, specified.ring.head ^ flipped);
+	assert_int_equal(rondo_spec_count(&specified.ring, area.cpu_id, &count),
+			 result);
+	assert_same_worlds();
+}
+
+static void a_count_agrees_with_its_specification(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	for (unsigned round = 0; round < 256; round++) {
+		fill_worlds(&state);
+		area.cpu_id = 3 ^ UINT32_C(1) << (round & 31);
+		count_agrees(0, RONDO_SEQ_ABORTED);
+		area.cpu_id = 3;
+		count_agrees(UINT64_C(1) << (round & 63), RONDO_SEQ_CHANGED);
+		count_agrees(0, RONDO_SEQ_DONE);
+		count_agrees(0, RONDO_SEQ_DONE);
+	}
+}
+
+static void check_descriptor(void)
+{
+	const struct descriptor *descriptor =
+		(const struct descriptor *)(uintptr_t)area.rseq_cs;
+	uint32_t signature;
+
+	assert_non_null(descriptor);
+	assert_int_equal((uintptr_t)descriptor % 32, 0);
+	assert_int_equal(descriptor->version, 0);
+	assert_int_equal(descriptor->flags, 0);
+	assert_in_range(descriptor->length, 8, 256);
+	/* The kernel goes there only when the section is not around it. */
+	assert_true(descriptor->abort - descriptor->start >=
+		    descriptor->length);
+	memcpy(&signature, (const void *)(uintptr_t)(descriptor->abort - 4),
+	       sizeof(signature));
+#if defined(__x86_64__)
+	assert_int_equal(signature, 0x53053053);
+#else
+	assert_int_equal(signature, 0xd428bc00);
+#endif
+	area.rseq_cs = 0;
+}
+
+static void each_sequence_names_a_section_with_a_signed_way_out(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	fill_locked(&state);
+	area.cpu_id = 3;
+	area.rseq_cs = 0;
+	(void)rondo_seq_list(&tested.sequence);
+	check_descriptor();
+	(void)rondo_seq_locked(&tested.sequence);
+	check_descriptor();
+	(void)reserve_tested(0, 0);
+	check_descriptor();
+	(void)rondo_seq_commit(&tested.ring, area_offset(), id_offset(), 1, 0,
+			       0);
+	check_descriptor();
+	count_agrees(1, RONDO_SEQ_CHANGED);
+	check_descriptor();
+}
+#endif
+
+int main(void)
+{
+	const struct CMUnitTest tests[] =
+	{ cmocka_unit_test(a_list_of_stores_is_its_values_plus_the_masked_time),
+	  cmocka_unit_test(the_specification_does_nothing_unless_it_is_done),
+#if RONDO_HAVE_RSEQ
+	  cmocka_unit_test(a_list_agrees_with_its_specification_when_done),
+	  cmocka_unit_test(a_list_without_stores_moves_the_last_word_alone),
+	  cmocka_unit_test(a_list_stores_nothing_when_any_one_check_fails),
+	  cmocka_unit_test(a_list_stores_nothing_on_another_id),
+	  cmocka_unit_test(a_list_stores_nothing_beyond_its_limit),
+	  cmocka_unit_test(a_list_reads_the_clock_between_its_call_and_its_end),
+	  cmocka_unit_test(a_locked_one_agrees_with_its_specification),
+	  cmocka_unit_test(a_locked_one_reads_the_clock_when_asked),
+	  cmocka_unit_test(a_reserve_agrees_with_its_specification_when_done),
+	  cmocka_unit_test(a_reserve_stores_nothing_when_head_or_id_are_others),
+	  cmocka_unit_test(a_reserve_beyond_the_limit_moves_no_head),
+	  cmocka_unit_test(a_commit_agrees_with_its_specification),
+	  cmocka_unit_test(each_sequence_names_a_section_with_a_signed_way_out),
+#endif
+	};
+
+	seed = test_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
