@@ -582,6 +582,7 @@ int main(void)
 	  cmocka_unit_test(a_reserve_stores_nothing_when_head_or_id_are_others),
 	  cmocka_unit_test(a_reserve_beyond_the_limit_moves_no_head),
 	  cmocka_unit_test(a_commit_agrees_with_its_specification),
+	  cmocka_unit_test(a_count_agrees_with_its_specification),
 	  cmocka_unit_test(each_sequence_names_a_section_with_a_signed_way_out),
 #endif
 	};
