@@ -129,6 +129,8 @@ static void control_fill(struct rondo_control *control)
 	control->gate = control->map.ring_count - 1;
 	control->clock_in_sequence =
 		rondo_clock_in_sequence(control->map.clock);
+	control->quick = control->clock_in_sequence &&
+			 control->map.header_bytes == 8;
 	control->event_fd = -1;
 }
 

@@ -90,6 +90,15 @@ find_place(struct rondo_control *control, struct rondo_place *place)
 	place->ring = rondo_map_ring(&control->map, place->index);
 }
 
+static void place_of(struct rondo_control *control, uint32_t ring,
+		     struct rondo_place *place)
+{
+	place->control = control;
+	place->index = ring;
+	place->id = ring;
+	place->ring = rondo_map_ring(&control->map, ring);
+}
+
 /* ---- stores of a record ---- */
 
 static uint64_t compact_open(const struct request *request)
@@ -154,7 +163,8 @@ static void heal_hint(const struct rondo_place *place, uint64_t number,
  * The fast path once more, for atomic mode: the same checks by the same hint,
  * then the clock, a swap, and the header after it.
  */
-static int reserve_by_swap(const struct rondo_place *place,
+static __attribute__((noinline)) int
+reserve_by_swap(const struct rondo_place *place,
 			   const struct request *request, uint64_t head,
 			   struct rondo_record *out)
 {
@@ -186,6 +196,7 @@ static int reserve_by_swap(const struct rondo_place *place,
 	out->data = header + 8;
 	out->before = head;
 	fill_handle(out, place, request, wanted);
+	rondo_zero_tail(header + 8, request->bytes);
 	return RONDO_SEQ_DONE;
 }
 
@@ -570,59 +581,8 @@ static int reserve_in(struct rondo_control *control,
 	}
 }
 
-/*
- * Discard mode, and the slot behind the full sub-buffer is not taken yet: the
- * refusal that users meet by the million, in a straight line. Whatever the
- * slot's number is, a head that did not move makes it the right answer.
- */
-static inline bool refused_at_once(const struct rondo_place *place,
-				   const struct request *request,
-				   uint64_t head)
-{
-	const struct rondo_map *map = &place->control->map;
-	uint64_t offset = rondo_position_aligned(rondo_head_position(head)) &
-			  (map->subbuf_bytes - 1);
-	uint64_t first = rondo_head_number(head, map->order) + (offset != 0);
-	uint64_t end = rondo_align(offset + 8 + request->bytes, 8);
-
-	if (offset && end + RONDO_TAIL_BYTES <= map->subbuf_bytes)
-		return false;
-	/* pairs(slot) acquire: as in find_target. */
-	if (rondo_slot_state(rondo_load_acquire(
-		    rondo_map_slot(map, place->index, first))) !=
-	    RONDO_SLOT_READABLE)
-		return false;
-	return rondo_ring_refuse(place, head, RONDO_REFUSED_FULL,
-				 request->bytes);
-}
-
-/* The two answers that are worth a path of their own. FAR: neither. */
-static inline int reserve_quickly(struct rondo_control *control,
-				  const struct request *request,
-				  struct rondo_record *out)
-{
-	const struct rondo_map *map = &control->map;
-	struct rondo_place place;
-	uint64_t head;
-
-	if (map->header_bytes != 8 || !control->clock_in_sequence)
-		return RONDO_SEQ_FAR;
-	find_place(control, &place);
-	/* pairs(head) acquire: the head before all that hangs on it. */
-	head = rondo_load_acquire(&place.ring->head);
-	RONDO_TESTPOINT(RONDO_AT_RESERVE_HEAD_READ);
-	if (rondo_head_mode(head) == RONDO_HEAD_ATOMIC)
-		return reserve_by_swap(&place, request, head, out);
-	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ &&
-	    !(map->flags & RONDO_OVERWRITE) &&
-	    refused_at_once(&place, request, head))
-		return -ENOBUFS;
-	return RONDO_SEQ_FAR;
-}
-
 /* Everything, at leisure. */
-static __attribute__((noinline)) int reserve(const struct request *request,
-					     struct rondo_record *out)
+static int reserve(const struct request *request, struct rondo_record *out)
 {
 	struct rondo_control *control = request->channel->control;
 	const struct rondo_map *map = &control->map;
@@ -635,6 +595,16 @@ static __attribute__((noinline)) int reserve(const struct request *request,
 	if (result == 0)
 		rondo_zero_tail((char *)out->data, request->bytes);
 	return result;
+}
+
+/* Apart, so that those who seldom come here need no stack. */
+static __attribute__((noinline)) int
+reserve_plain(struct rondo_channel *channel, uint16_t event_id, uint32_t bytes,
+	      struct rondo_record *out)
+{
+	struct request request = { channel, bytes, 8, event_id };
+
+	return reserve(&request, out);
 }
 
 static inline bool known_class(const struct rondo_channel *channel,
@@ -655,20 +625,56 @@ int rondo_reserve_call(struct rondo_channel *channel, uint16_t event_id,
 		       uint32_t bytes, struct rondo_record *out)
 {
 	const struct request request = { channel, bytes, 8, event_id };
+	struct rondo_place place;
 
 	if (rondo_unlikely(!may_record(channel)))
 		return -ESHUTDOWN;
 	if (rondo_unlikely(!known_class(channel, event_id)))
 		return -EINVAL;
-	if (rondo_likely(bytes <= channel->record_max)) {
-		int result = reserve_quickly(channel->control, &request, out);
+	if (rondo_likely(bytes <= channel->record_max &&
+			 channel->control->quick)) {
+		uint64_t head;
 
-		if (result == 0)
-			rondo_zero_tail((char *)out->data, bytes);
-		if (result <= 0)
-			return result;
+		find_place(channel->control, &place);
+		/* pairs(head) acquire: the head before what hangs on it. */
+		head = rondo_load_acquire(&place.ring->head);
+		RONDO_TESTPOINT(RONDO_AT_RESERVE_HEAD_READ);
+		if (rondo_head_mode(head) == RONDO_HEAD_ATOMIC &&
+		    reserve_by_swap(&place, &request, head, out) ==
+			    RONDO_SEQ_DONE)
+			return 0;
 	}
 	return reserve(&request, out);
+}
+
+/*
+ * The fast path found no room at head. Discard mode, and the next slot not
+ * taken yet: the refusal that users meet by the million, in a straight line.
+ * Whatever that slot's number is, a head that did not move makes it right.
+ */
+int rondo_reserve_next(struct rondo_channel *channel, uint16_t event_id,
+		       uint32_t bytes, struct rondo_record *out, uint64_t head,
+		       uint32_t ring_id)
+{
+	struct rondo_control *control = channel->control;
+	struct rondo_place place;
+	uint64_t offset, first, end;
+
+	if (rondo_unlikely(!control))
+		return -ESHUTDOWN;
+	place_of(control, ring_id, &place);
+	offset = rondo_position_aligned(rondo_head_position(head)) &
+		 channel->mask;
+	first = rondo_head_number(head, channel->order) + (offset != 0);
+	end = rondo_align(offset + 8 + bytes, 8);
+	if ((!offset || end + RONDO_TAIL_BYTES > control->map.subbuf_bytes) &&
+	    !(control->map.flags & RONDO_OVERWRITE) &&
+	    /* pairs(slot) acquire: as in find_target. */
+	    rondo_slot_state(rondo_load_acquire(rondo_map_slot(
+		    &control->map, ring_id, first))) == RONDO_SLOT_READABLE &&
+	    rondo_ring_refuse(&place, head, RONDO_REFUSED_FULL, bytes))
+		return -ENOBUFS;
+	return reserve_plain(channel, event_id, bytes, out);
 }
 
 int rondo_reserve_aligned(struct rondo_channel *channel, uint16_t event_id,
@@ -694,15 +700,6 @@ static struct rondo_control *control_of(const struct rondo_channel *channel)
 	/* A fork's child has its parent's handle on its stack, perhaps, but
 	 * no business in its parent's ring. */
 	return control && !control->forked ? control : NULL;
-}
-
-static void place_of(struct rondo_control *control, uint32_t ring,
-		     struct rondo_place *place)
-{
-	place->control = control;
-	place->index = ring;
-	place->id = ring;
-	place->ring = rondo_map_ring(&control->map, ring);
 }
 
 static uint32_t pages_of(const struct rondo_map *map, uint32_t ring,

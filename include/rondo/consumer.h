@@ -18,6 +18,7 @@ struct rondo_consumer;
 #define RONDO_VIEW_LATE 0x1u	/* out of turn: belongs to the late stream */
 #define RONDO_VIEW_STALLED 0x2u /* quarantined: open records became gaps */
 #define RONDO_VIEW_PEEKED 0x4u	/* a copy of an open sub-buffer */
+#define RONDO_VIEW_DAMAGED 0x8u /* its header made no sense; repaired */
 
 /* A sub-buffer on loan: one CTF packet. */
 struct rondo_view {
@@ -56,7 +57,8 @@ struct rondo_item {
  * loans are found in the channel's memory and become spares.
  *
  * out: owned by the caller, for rondo_consumer_close.
- * Results: 0; -EBUSY the channel has a live consumer; -ENOMEM.
+ * Results: 0; -EBUSY the channel has a live consumer; -ENOMEM; -EPROTO its
+ *   memory is damaged; -ESHUTDOWN a child of fork.
  * Context: thread. Progress: blocking. Cost: microseconds. Ordering: none.
  */
 RONDO_API int rondo_consumer_open(struct rondo_channel *channel,
@@ -70,8 +72,10 @@ RONDO_API int rondo_consumer_close(struct rondo_consumer *consumer);
  * timeout has passed, or a signal came. With flush_ms it closes idle
  * sub-buffers meanwhile.
  *
- * timeout_ns: 0 looks and returns; negative: for ever.
- * Results: 1 something is ready; 0 not (timeout); -EINTR.
+ * timeout_ns: 0 looks and returns; negative: for ever. Once it has passed, less
+ *   than wake_subbufs is enough.
+ * Results: 1 something is ready (or nothing ever will be: take says -ENODATA);
+ *   0 not (timeout); -EINTR.
  * Context: owner. Progress: blocking. Cost: a futex wait. Ordering: a delivery
  *   before the call is seen.
  */
@@ -80,9 +84,14 @@ RONDO_API int rondo_consumer_wait(struct rondo_consumer *consumer,
 
 /*
  * An eventfd for poll and its kin, the consumer's. It becomes readable once
- * rondo_consumer_arm was called and wake_subbufs sub-buffers are ready.
+ * rondo_consumer_arm was called and wake_subbufs sub-buffers are ready. It does
+ * not tell that a stall or flush_ms has passed: poll with a timeout as short as
+ * these, then rondo_consumer_wait(consumer, 0), which sees to them.
  *
- * Results: the descriptor; -EMFILE, -ENFILE, -ENOMEM.
+ * Results: the descriptor, the channel's; -EMFILE, -ENFILE, -ENOMEM;
+ *   -EOPNOTSUPP an attached channel: its producers cannot reach it.
+ * Context: owner. Progress: blocking. Cost: the first time eventfd(2).
+ * Ordering: none.
  */
 RONDO_API int rondo_consumer_fd(struct rondo_consumer *consumer);
 
@@ -99,12 +108,13 @@ RONDO_API int rondo_consumer_arm(struct rondo_consumer *consumer);
 /*
  * Takes the next sub-buffer: of each ring in number order, of the rings in
  * turn. Behind a stalled one the ring's others wait up to stall_ms; then it is
- * taken as it is, its open records as gaps (RONDO_VIEW_STALLED).
+ * taken as it is, by copy, its open records as gaps (RONDO_VIEW_STALLED); what
+ * is committed in it later is not seen. One such copy of a ring at a time.
  *
  * out: the loan, for rondo_consumer_release. Up to spare_count at once.
  * Results: 0; -EAGAIN nothing ready; -ENODATA nothing ready and never will be:
  *   the channel is stopped (or its process gone) and all is taken; -ENOSPC
- *   every spare is on loan: release one.
+ *   every spare is on loan: release one; -ENOMEM for the copy of a stalled one.
  * Context: owner. Progress: lock-free. Cost: about 100 ns. Ordering: all that
  *   was recorded in it is visible.
  */
@@ -125,10 +135,10 @@ RONDO_API int rondo_consumer_release(struct rondo_consumer *consumer,
  * Copies what is committed in the open sub-buffer of a ring, as a packet:
  * nothing is taken, nothing is disturbed.
  *
- * buffer, bytes: where to, at least subbuf_bytes.
+ * buffer, bytes: where to, at least subbuf_bytes, aligned to 8.
  * out: a view of the copy; it needs no release.
- * Results: 0; -EAGAIN nothing is open; -ENOENT no such ring; -EINVAL a small
- *   buffer.
+ * Results: 0; -EAGAIN nothing is open; -ENOENT no such ring; -EINVAL a small or
+ *   unaligned buffer.
  * Context: owner. Progress: lock-free, bounded tries (-EAGAIN). Cost: a copy.
  */
 RONDO_API int rondo_consumer_peek(struct rondo_consumer *consumer,
@@ -151,7 +161,7 @@ RONDO_API int64_t rondo_consumer_splice(struct rondo_consumer *consumer,
  * Walks the committed records of a view. Trusts nothing in it: a damaged length
  * or number ends the walk or is stepped over, and never reads outside.
  *
- * item: zeroed before the first call.
+ * item: zeroed before the first call. Its skipped counts bytes.
  * Results: 1 a record; 0 the end; -EPROTO the rest is damaged.
  * Context: owner. Progress: bounded. Cost: some ns. Ordering: none.
  */

@@ -34,6 +34,10 @@ struct rondo_mark {
 RONDO_API int rondo_reserve_call(struct rondo_channel *channel,
 				 uint16_t event_id, uint32_t bytes,
 				 struct rondo_record *out);
+RONDO_API int rondo_reserve_next(struct rondo_channel *channel,
+				 uint16_t event_id, uint32_t bytes,
+				 struct rondo_record *out, uint64_t head,
+				 uint32_t ring_id);
 RONDO_API int rondo_commit_call(struct rondo_channel *channel, void *data,
 				uint64_t head, uint32_t ring_id,
 				uint16_t event_id);
@@ -155,7 +159,13 @@ RONDO_INLINE int rondo_reserve(struct rondo_channel *channel,
 		/* A handle of its own: the caller's stays in registers. */
 		struct rondo_record slow;
 
-		result = rondo_reserve_call(channel, event_id, bytes, &slow);
+		if (result == RONDO_FAST_NO_ROOM)
+			result = rondo_reserve_next(channel, event_id, bytes,
+						    &slow, out->before,
+						    out->ring_id);
+		else
+			result = rondo_reserve_call(channel, event_id, bytes,
+						    &slow);
 		if (rondo_likely(result == 0))
 			*out = slow;
 	}

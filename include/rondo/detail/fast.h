@@ -43,8 +43,17 @@ rondo_zero_tail(char *payload, uint32_t bytes)
 	}
 }
 
+/*
+ * RONDO_FAST_DONE, or a negative errno, or which call to make. For the second
+ * one out->before and out->ring_id say what was seen.
+ */
+enum rondo_fast {
+	RONDO_FAST_DONE = 0,
+	RONDO_FAST_CALL = 1,	/* rondo_reserve_call */
+	RONDO_FAST_NO_ROOM = 2, /* rondo_reserve_next */
+};
+
 #if RONDO_HAVE_RSEQ
-/* 0: reserved. Else a negative errno, or 1: call. */
 static inline __attribute__((always_inline)) int
 rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 		   uint32_t bytes, struct rondo_record *out)
@@ -58,11 +67,11 @@ rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 	char *header;
 
 	if (rondo_unlikely(id >= gate))
-		return gate ? 1 : -ESHUTDOWN;
+		return gate ? RONDO_FAST_CALL : -ESHUTDOWN;
 	if (rondo_unlikely((uint32_t)(event_id - RONDO_ID_FIRST) >=
 				   rondo_load_relaxed(&channel->class_count) ||
 			   bytes > channel->record_max))
-		return 1;
+		return RONDO_FAST_CALL;
 	ring = (struct rondo_ring *)(void *)(channel->rings +
 					     (id << RONDO_RING_SHIFT));
 	head = rondo_load_relaxed(&ring->head);
@@ -70,9 +79,12 @@ rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 	base = head & ~RONDO_SLACK_MASK;
 	position = rondo_position_of_end(8 + (uint64_t)bytes);
 	wanted = base + rondo_head_at(position, RONDO_PENDING_ONE);
-	if (rondo_unlikely((head & (RONDO_MODE_MASK | RONDO_PENDING_FULL)) ||
-			   hint - wanted >= channel->span))
-		return 1;
+	if (rondo_unlikely(head & (RONDO_MODE_MASK | RONDO_PENDING_FULL)))
+		return RONDO_FAST_CALL;
+	out->before = head;
+	out->ring_id = (uint32_t)id;
+	if (rondo_unlikely(hint - wanted >= channel->span))
+		return RONDO_FAST_NO_ROOM;
 	header = channel->pages + ((hint & RONDO_HEAD_LOW) << channel->order) +
 		 (rondo_head_position(base) & channel->mask);
 	if (rondo_unlikely(rondo_seq_reserve(
@@ -80,17 +92,15 @@ rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 		    header,
 		    0xff000000u | (uint32_t)(event_id & 0xff) << 16 |
 			    (uint32_t)((bytes + 7) >> 3) << 8)))
-		return 1;
+		return RONDO_FAST_CALL;
 	rondo_zero_tail(header + 8, bytes);
 	out->data = header + 8;
 	out->channel = channel;
 	out->ring = ring;
 	out->head = wanted;
-	out->before = head;
 	out->bytes = bytes;
-	out->ring_id = (uint32_t)id;
 	out->event_id = event_id;
-	return 0;
+	return RONDO_FAST_DONE;
 }
 
 /* 0: committed. 1: call. */
@@ -116,7 +126,9 @@ static inline int rondo_fast_reserve(struct rondo_channel *channel,
 				     struct rondo_record *out)
 {
 	(void)event_id, (void)bytes, (void)out;
-	return rondo_load_relaxed(&channel->gate[RONDO_GATE]) ? 1 : -ESHUTDOWN;
+	return rondo_load_relaxed(&channel->gate[RONDO_GATE]) ?
+		       RONDO_FAST_CALL :
+		       -ESHUTDOWN;
 }
 
 static inline int rondo_fast_commit(const struct rondo_record *record)
