@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the benchmarks share: options, pinning, calibration, measuring in turn,
+ * medians and paired ratios, targets, the table and the JSON file.
+ *
+ * A case is a function that is called in a loop with arguments that change. All
+ * cases run in turn, in one process on one CPU, in short bursts: a host
+ * preempts for milliseconds, and the burst that it hits is an outlier alone.
+ * The value of a repetition is the median of its bursts; what is reported is
+ * the median of the repetitions. Ratios are of values of one repetition, so
+ * that a clock speed that drifts cancels.
+ */
+#ifndef RONDO_BENCH_HARNESS_H
+#define RONDO_BENCH_HARNESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Keeps an operation a function of its own, so that costs compare. */
+#define BENCH_OP __attribute__((noinline))
+
+/* One operation. The harness passes b = a ^ BENCH_MIX, a one more each call. */
+typedef void bench_op(uint64_t a, uint64_t b);
+#define BENCH_MIX UINT64_C(3)
+
+/* Of the repetitions' values. */
+struct bench_numbers {
+	double median;
+	double min;
+	double max;
+	double p10;
+	double p90;
+};
+
+struct bench_case {
+	const char *key;  /* in the JSON file */
+	const char *name; /* in the table */
+	bench_op *op;
+	const struct bench_case *base; /* what its ratio is to, or NULL */
+	/* The harness's: */
+	uint64_t calls; /* made so far, the measured and the others */
+	uint64_t burst; /* calls in a burst */
+	double *values; /* ns a call, one for each repetition */
+};
+
+enum bench_measure {
+	BENCH_RATIO,	  /* of / to */
+	BENCH_DIFFERENCE, /* of - to, ns */
+	BENCH_TIME,	  /* of, ns, the loop included */
+};
+
+/* A line of the list of targets that these cases can decide. */
+struct bench_target {
+	const char *number;
+	const char *text;
+	enum bench_measure measure;
+	const struct bench_case *of;
+	const struct bench_case *to; /* not for BENCH_TIME */
+	double most;		     /* met up to this */
+	bool needs_rseq;	     /* else not decided where there is none */
+};
+
+struct bench {
+	const char *name;
+	const char *question; /* one sentence for --help */
+	struct bench_case *cases;
+	size_t case_count;
+	const struct bench_target *targets;
+	size_t target_count;
+	bool has_rseq;	   /* the program's to set */
+	const char *modes; /* a line on what is in force; likewise */
+	/* Options, filled by bench_options. */
+	const char *json; /* file to write, or NULL */
+	int cpu;
+	bool is_short;
+	/* The harness's: */
+	unsigned repetitions;
+	unsigned bursts;
+};
+
+/*
+ * Reads the options and pins the process to a CPU. Negative: go on; else the
+ * program is over and this is its exit status (0 after --help, 2 for wrong
+ * arguments, 1 when it cannot be pinned).
+ */
+int bench_options(struct bench *bench, int argc, char **argv);
+
+/* Calls a case count times, as it is called when it is measured. */
+void bench_call(struct bench_case *one, uint64_t count);
+
+/* Measures all cases. */
+void bench_measure(struct bench *bench);
+
+/* Prints the tables and writes the JSON file. 0, or an exit status. */
+int bench_report(const struct bench *bench);
+
+/* Gives back what bench_measure allocated. */
+void bench_end(struct bench *bench);
+
+/* Says on stderr what is wrong. Returns 1, the exit status for it. */
+int bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Zeroed memory. Without any the program ends. */
+void *bench_allocate(size_t count, size_t bytes);
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t bench_now_ns(void);
+
+#endif
