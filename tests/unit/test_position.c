@@ -349,6 +349,87 @@ static void a_slot_keeps_its_three_parts_apart(void **state)
 			}
 }
 
+/* What the fast path asks: is there room, in what is open? */
+static bool lets_in(uint64_t hint, uint64_t wanted, uint64_t size)
+{
+	const uint64_t span = (size - RONDO_TAIL_BYTES) << RONDO_POSITION_SHIFT;
+
+	return hint - wanted < span;
+}
+
+#define SMALL 12u /* order */
+
+/* Every start, every length, each slack: by the hint, and by counting. */
+static void check_hint(uint64_t number, uint64_t pages, uint64_t low)
+{
+	const uint64_t size = UINT64_C(1) << SMALL;
+	const uint64_t hint = rondo_hint(number, SMALL, pages);
+
+	for (uint64_t start = RONDO_PACKET_BYTES; start < size; start += 8) {
+		uint64_t base = rondo_head_at((number << SMALL) + start, low);
+
+		for (uint64_t bytes = 0; bytes <= RONDO_COMPACT_MAX; bytes++) {
+			uint64_t position = rondo_position_of_end(8 + bytes);
+			uint64_t end = rondo_align(start + 8 + bytes, 8);
+			uint64_t left = end <= size ? size - end : 0;
+			bool fits = left >= RONDO_TAIL_BYTES;
+			bool in = lets_in(
+				hint, base + rondo_head_at(position, 0), size);
+
+			if (left == RONDO_TAIL_BYTES && (position & 7) == 7)
+				assert_true(!in || fits);
+			else
+				assert_true(in == fits);
+		}
+	}
+}
+
+static void a_hint_lets_in_what_fits_and_nothing_else(void **state)
+{
+	const uint64_t numbers[] = {0, 1, (UINT64_C(1) << 30) - 1,
+				    (UINT64_C(1) << 31) - 1};
+	const uint64_t pages[] = {0, RONDO_HEAD_LOW - 1, RONDO_HEAD_LOW};
+	const uint64_t low[] = {RONDO_PENDING_ONE,
+				RONDO_PENDING_ONE | RONDO_GEN_MASK,
+				RONDO_HEAD_LOW - RONDO_MODE_MASK};
+
+	(void)state;
+	for (size_t n = 0; n < TEST_COUNT(numbers); n++)
+		for (size_t p = 0; p < TEST_COUNT(pages); p++)
+			for (size_t k = 0; k < TEST_COUNT(low); k++)
+				if (numbers[n] < 2 || p == k)
+					check_hint(numbers[n], pages[p],
+						   low[k]);
+}
+
+static void an_older_hint_lets_nothing_in(void **state)
+{
+	const uint64_t size = UINT64_C(1) << SMALL;
+	const uint64_t mask = (UINT64_C(1) << rondo_number_bits(SMALL)) - 1;
+
+	(void)state;
+	for (uint64_t older = 1; older <= 3; older++)
+		for (uint64_t number = 0; number < 4; number++)
+			for (uint64_t start = 0; start < size; start += 8)
+				for (uint64_t bytes = 0;
+				     bytes <= RONDO_COMPACT_MAX; bytes += 5) {
+					uint64_t hint = rondo_hint(
+						(number - older) & mask, SMALL,
+						RONDO_HEAD_LOW);
+					uint64_t at = (number << SMALL) + start;
+
+					assert_false(lets_in(
+						hint,
+						rondo_head_at(at, 0) +
+							rondo_head_at(
+								rondo_position_of_end(
+									8 +
+									bytes),
+								0),
+						size));
+				}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +454,8 @@ int main(void)
 		cmocka_unit_test(
 			an_extended_number_holds_at_the_widths_that_rings_have),
 		cmocka_unit_test(a_slot_keeps_its_three_parts_apart),
+		cmocka_unit_test(a_hint_lets_in_what_fits_and_nothing_else),
+		cmocka_unit_test(an_older_hint_lets_nothing_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
