@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,15 @@ static inline struct test_holdings test_holdings(void)
 	now.shared_maps = test_count_lines("/proc/self/maps", "memfd:");
 	now.maps = test_count_lines("/proc/self/maps", "\n");
 	return now;
+}
+
+/* A new empty folder, its path in out; 0, or -1. */
+static inline int test_directory(char *out, size_t bytes)
+{
+	const char *top = getenv("TMPDIR");
+
+	snprintf(out, bytes, "%s/rondo-test-XXXXXX", top ? top : P_tmpdir);
+	return mkdtemp(out) ? 0 : -1;
 }
 
 /* Exit status of a child that does this; -1 when it died otherwise. */
