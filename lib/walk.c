@@ -40,33 +40,39 @@ static uint64_t load_word(const struct rondo_walk *walk, uint64_t offset)
 	return rondo_load_relaxed((const uint64_t *)at);
 }
 
+/*
+ * Where the header says open or committed. It decides alone, whatever the
+ * header, read after it, says by then.
+ */
+static uint16_t load_state(const struct rondo_walk *walk, uint64_t at)
+{
+	const void *state = walk->data + walk->offset + at;
+
+	/* pairs(committed) acquire: committed, before the payload, and before
+	 * the length and the id, which are rewritten with it. */
+	return rondo_load_acquire((const uint16_t *)state);
+}
+
 static bool read_compact(const struct rondo_walk *walk, struct rondo_found *out)
 {
-	const void *state = walk->data + walk->offset + 7;
-	uint64_t word;
+	uint16_t id = load_state(walk, 6);
+	uint64_t word = load_word(walk, walk->offset);
 
-	/* pairs(committed) acquire: the byte that says committed before the
-	 * payload, and before the rest of the header, which a shrink rewrites
-	 * together with it. */
-	rondo_load_acquire((const uint8_t *)state);
-	word = load_word(walk, walk->offset);
 	out->offset = walk->offset;
 	out->payload = walk->offset + 8;
 	out->time = walk->begin_time +
 		    ((word - walk->begin_time) & RONDO_COMPACT_TIME_MASK);
 	out->bytes = (uint32_t)(word >> 40 & 0xff) * 8;
-	out->id = (uint16_t)(word >> 48);
-	out->open = out->id >= RONDO_ID_LIMIT;
+	out->id = id;
+	out->open = id >= RONDO_ID_LIMIT;
 	out->next = out->payload + out->bytes;
 	return true;
 }
 
 static bool read_full(const struct rondo_walk *walk, struct rondo_found *out)
 {
-	const void *at = walk->data + walk->offset;
-	/* pairs(committed) acquire: the state before the payload. */
-	uint64_t word = rondo_load_acquire((const uint64_t *)at);
-	uint64_t state = word >> 16 & 0xffff;
+	uint16_t state = load_state(walk, 2);
+	uint64_t word = load_word(walk, walk->offset);
 
 	out->offset = walk->offset;
 	out->payload = walk->offset + 16;
@@ -91,14 +97,14 @@ static bool gap_fits(const struct rondo_walk *walk,
 		     const struct rondo_found *found)
 {
 	const void *at = walk->data + found->payload;
-	uint64_t length;
+	uint64_t room;
 
 	if (found->id == RONDO_ID_GAP)
 		return found->bytes == 0;
-	if (found->bytes < 4)
+	room = rondo_align(found->bytes, 8);
+	if (!room || room > walk->end - found->payload)
 		return false;
-	length = 4 + (uint64_t)rondo_load_relaxed((const uint32_t *)at);
-	return length <= found->bytes && length + 8 > found->bytes;
+	return rondo_load_relaxed((const uint32_t *)at) == room - 4;
 }
 
 static bool read_header(const struct rondo_walk *walk, struct rondo_found *out)

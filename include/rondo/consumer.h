@@ -22,33 +22,33 @@ struct rondo_consumer;
 
 /* A sub-buffer on loan: one CTF packet. */
 struct rondo_view {
-	const char *data;    /* the packet, header first */
-	uint64_t bytes;	     /* of data: whole pages; what to ship */
-	uint64_t content;    /* of data: bytes that mean something */
-	uint32_t ring;	     /* index */
-	uint32_t cpu;	     /* UINT32_MAX where the ring is no CPU's */
-	uint64_t seq;	     /* packet_seq_num within its stream */
-	uint64_t number;     /* of the sub-buffer */
-	uint64_t time_begin; /* ticks */
-	uint64_t time_end;   /* ticks */
+	const char *data;	     /* the packet, header first */
+	uint64_t bytes;		     /* of data: whole pages; what to ship */
+	uint64_t content;	     /* of data: bytes that mean something */
+	uint32_t ring;		     /* index */
+	uint32_t cpu;		     /* UINT32_MAX where the ring is no CPU's */
+	uint64_t seq;		     /* packet_seq_num within its stream */
+	uint64_t number;	     /* of the sub-buffer */
+	uint64_t time_begin;	     /* ticks */
+	uint64_t time_end;	     /* ticks */
 	uint64_t lost[RONDO_CAUSES]; /* refused in its ring, cumulative */
-	uint64_t overwritten; /* sub-buffers lost just before this one */
-	uint64_t offset;      /* of data in the memfd; UINT64_MAX: a copy */
-	uint32_t flags;	      /* RONDO_VIEW_* */
-	uint32_t pages;	      /* the page set */
+	uint64_t overwritten;	     /* sub-buffers lost just before this one */
+	uint64_t offset;	/* of data in the memfd; UINT64_MAX: a copy */
+	uint32_t flags;		/* RONDO_VIEW_* */
+	uint32_t pages;		/* the page set */
 	uint64_t header_bytes_; /* what follows is rondo_view_next's */
 	uint64_t reserved_[8];
 };
 
 /* A record in a view. Zero it before the first rondo_view_next. */
 struct rondo_item {
-	uint64_t next_;	     /* offset of the next; 0: at the start */
-	uint64_t time;	     /* ticks of the channel's clock */
-	const void *data;    /* payload */
-	uint32_t bytes;	     /* with compact headers a multiple of 8 */
-	uint16_t id;	     /* class */
+	uint64_t next_;	  /* offset of the next; 0: at the start */
+	uint64_t time;	  /* ticks of the channel's clock */
+	const void *data; /* payload */
+	uint32_t bytes;	  /* with compact headers a multiple of 8 */
+	uint16_t id;	  /* class */
 	uint16_t reserved16_;
-	uint64_t skipped;    /* gaps and damaged bytes stepped over so far */
+	uint64_t skipped; /* gaps and damaged bytes stepped over so far */
 	uint64_t reserved_[3];
 };
 
