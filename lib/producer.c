@@ -265,13 +265,18 @@ static int slot_lets_in(const struct rondo_map *map, uint64_t slot,
 	}
 }
 
+/*
+ * first: the number after the head's, or the head's own when nothing is open.
+ * slots: not the one of the sub-buffer that is open, whose claim would look
+ * like a dead one.
+ */
 static bool find_target(const struct rondo_place *place, uint64_t first,
-			struct target *out)
+			uint32_t slots, struct target *out)
 {
 	const struct rondo_map *map = &place->control->map;
 	const unsigned bits = rondo_number_bits(map->order);
 
-	for (uint32_t k = 0; k < map->count; k++) {
+	for (uint32_t k = 0; k < slots; k++) {
 		/* pairs(slot) acquire: taken, or complete, before it is ours */
 		uint64_t slot = rondo_load_acquire(
 			rondo_map_slot(map, place->index, first + k));
@@ -475,7 +480,8 @@ static int cross(const struct rondo_place *place,
 	struct crossing crossing = { .head = head };
 
 	crossing.closes = (position & (map->subbuf_bytes - 1)) != 0;
-	if (!find_target(place, number + crossing.closes, &crossing.target)) {
+	if (!find_target(place, number + crossing.closes,
+			 map->count - crossing.closes, &crossing.target)) {
 		enum rondo_cause cause = crossing.target.cause;
 
 		if (!rondo_ring_refuse(place, head, cause, request->bytes))
