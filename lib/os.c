@@ -487,20 +487,34 @@ uint32_t rondo_os_tid(void)
 }
 
 /* The command's name may hold anything, so fields count from its last ')'. */
-uint64_t rondo_os_parse_start(const char *stat)
+static const char *os_stat_field(const char *stat, int wanted)
 {
 	const char *at = strrchr(stat, ')');
-	uint64_t value = 0;
 
-	for (int field = 2; at && field < 22; field++) {
+	for (int field = 2; at && field < wanted; field++) {
 		at = strchr(at, ' ');
 		at = at ? at + 1 : NULL;
 	}
-	if (!at)
-		return 0;
+	return at ? at : "";
+}
+
+static uint64_t os_stat_number(const char *stat, int field)
+{
+	const char *at = os_stat_field(stat, field);
+	uint64_t value = 0;
+
 	for (; *at >= '0' && *at <= '9'; at++)
 		value = value * 10 + (uint64_t)(*at - '0');
 	return value;
+}
+
+uint64_t rondo_os_parse_start(const char *stat)
+{
+	/* A zombie is no process any more, unless it is a first thread that
+	 * has ended before the others. */
+	if (*os_stat_field(stat, 3) == 'Z' && os_stat_number(stat, 20) < 2)
+		return 0;
+	return os_stat_number(stat, 22);
 }
 
 uint64_t rondo_os_pid_start(uint32_t pid)

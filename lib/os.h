@@ -94,7 +94,7 @@ uint64_t rondo_os_pid_start(uint32_t pid);
 uint32_t rondo_os_cpu_ids(void); /* highest possible id + 1 */
 /* The same of a list like "0-3,8,10-11"; 0: it is none. */
 uint32_t rondo_os_parse_cpu_ids(const char *list);
-/* Field 22 of a /proc/PID/stat; 0: it has none. */
+/* Field 22 of a /proc/PID/stat; 0: it has none, or is a zombie's. */
 uint64_t rondo_os_parse_start(const char *stat);
 void rondo_os_boot_id(uint8_t out[16]);
 void rondo_os_random(void *out, size_t bytes);
