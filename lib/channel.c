@@ -251,6 +251,9 @@ int rondo_channel_destroy(struct rondo_channel *channel)
 	    !rondo_registry_is_inherited(control))
 		return -EBUSY;
 	set_gate(control, false);
+	/* Not before: a producer may have been about to write to it. */
+	if (control->event_fd >= 0)
+		rondo_os_close(control->event_fd);
 	rondo_registry_remove(control);
 	rondo_memory_destroy(control, true);
 	rondo_os_unmap(control->handle, rondo_os_page_bytes());
@@ -368,12 +371,28 @@ int rondo_channel_start(struct rondo_channel *channel)
 	return 0;
 }
 
+/* Whoever sleeps learns that nothing more will come. */
+static void wake_sleeper(const struct rondo_control *control)
+{
+	struct rondo_wait *wait = control->map.wait;
+
+	/* pairs(asleep) full: the gate is shut, before the look at who sleeps;
+	 * who is about to sleep looks at the gate after it has said so. */
+	rondo_fence();
+	if (!(rondo_load_relaxed(&wait->sleeping) & RONDO_SLEEP_FUTEX))
+		return;
+	rondo_add_relaxed(&wait->generation, 1);
+	(void)rondo_os_futex_wake(&wait->generation, 1);
+}
+
 int rondo_channel_stop(struct rondo_channel *channel)
 {
 	struct rondo_control *control = control_of(channel);
 
-	if (control)
+	if (control) {
 		set_gate(control, false);
+		wake_sleeper(control);
+	}
 	return 0;
 }
 
