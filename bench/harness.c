@@ -20,7 +20,7 @@
 
 #define FULL_REPETITIONS 201
 #define FULL_BURSTS 5
-#define SHORT_REPETITIONS 11
+#define SHORT_REPETITIONS 41
 #define SHORT_BURSTS 3
 
 int bench_fail(const char *format, ...)

@@ -41,15 +41,34 @@ operations_fill(uint64_t *word, unsigned count, uint64_t a, uint64_t b)
 	}
 }
 
+/*
+ * Nothing that comes after starts before all that comes before is done. In a
+ * plain loop the processor works on several records at once, and what is not
+ * the clock may hide behind it.
+ */
+static inline __attribute__((always_inline)) void operations_alone(void)
+{
+#if defined(__x86_64__)
+	__asm__ __volatile__("lfence" : : : "memory");
+#elif defined(__aarch64__)
+	__asm__ __volatile__("dsb ld\n\tisb" : : : "memory");
+#else
+	__sync_synchronize();
+#endif
+}
+
 /* Nothing, the clock alone, and the clock with a copy: what nobody beats. */
 bench_op operation_empty;
 bench_op operation_ticks;
 bench_op operation_floor16;
+bench_op operation_alone_empty;
+bench_op operation_alone_floor16;
 bench_op operation_floor64;
 bench_op operation_floor256;
 
 /* reserve, payload in place, commit */
 bench_op operation_record16;
+bench_op operation_alone_record16;
 bench_op operation_record64;
 bench_op operation_record256;
 bench_op operation_atomic16;
@@ -66,6 +85,7 @@ bench_op operation_writev2;
 bench_op operation_writev4;
 
 bench_op operation_call_record16;
+bench_op operation_alone_call_record16;
 bench_op operation_call_record64;
 bench_op operation_call_record256;
 bench_op operation_call_atomic16;

@@ -26,6 +26,12 @@ BENCH_OP void operation_call_record16(uint64_t a, uint64_t b)
 	record(operations.ring, operations.id16, 2, a, b);
 }
 
+BENCH_OP void operation_alone_call_record16(uint64_t a, uint64_t b)
+{
+	operations_alone();
+	record(operations.ring, operations.id16, 2, a, b);
+}
+
 BENCH_OP void operation_call_record64(uint64_t a, uint64_t b)
 {
 	record(operations.ring, operations.id64, 8, a, b);

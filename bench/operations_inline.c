@@ -66,6 +66,18 @@ BENCH_OP void operation_floor256(uint64_t a, uint64_t b)
 	floor_record(32, a, b);
 }
 
+BENCH_OP void operation_alone_empty(uint64_t a, uint64_t b)
+{
+	operations_alone();
+	__asm__ __volatile__("" : : "r"(a), "r"(b));
+}
+
+BENCH_OP void operation_alone_floor16(uint64_t a, uint64_t b)
+{
+	operations_alone();
+	floor_record(2, a, b);
+}
+
 static inline __attribute__((always_inline)) void
 record(struct rondo_channel *channel, uint16_t id, unsigned words, uint64_t a,
        uint64_t b)
@@ -80,6 +92,12 @@ record(struct rondo_channel *channel, uint16_t id, unsigned words, uint64_t a,
 
 BENCH_OP void operation_record16(uint64_t a, uint64_t b)
 {
+	record(operations.ring, operations.id16, 2, a, b);
+}
+
+BENCH_OP void operation_alone_record16(uint64_t a, uint64_t b)
+{
+	operations_alone();
 	record(operations.ring, operations.id16, 2, a, b);
 }
 
