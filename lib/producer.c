@@ -336,7 +336,9 @@ static bool claim(const struct rondo_place *place, const struct target *target)
 		rondo_testpoint_overwrite(map, place->index, target->slot);
 #endif
 	/* pairs(licence) acquire: the consumer's last look at what it gave us
-	 * comes before our first store; and pairs(slot) release. */
+	 * comes before our first store.
+	 * pairs(slot) release: whoever finds it claimed finds the old use over.
+	 */
 	if (!rondo_cas(at, target->slot, claimed))
 		return false;
 	if (rondo_slot_state(target->slot) == RONDO_SLOT_READABLE) {

@@ -134,6 +134,11 @@ sound; edit lib/right.c 's/acquire:/release:/'
 expect fail check-barriers "two releases are no pair"
 sound; edit lib/right.c 's/acquire:/eventually:/'
 expect fail check-barriers "an unknown kind"
+sound; edit lib/left.c 's/release:/release and eventually:/'
+expect fail check-barriers "an unknown kind beside a known one"
+sound; edit lib/left.c 's/release:/acquire and release:/'
+edit lib/right.c 's/pairs(ready) acquire://; s/load_acquire/load_relaxed/'
+expect pass check-barriers "both ends in one place"
 sound; edit docs/ordering.md 's/ready/steady/'
 expect fail check-barriers "a pair without a section"
 sound; edit lib/left.c 's/rondo_load_relaxed(ready)/__atomic_load_n(ready, 0)/'

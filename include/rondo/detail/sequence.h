@@ -118,6 +118,7 @@ static inline int rondo_spec_list(struct rondo_sequence *s, uint32_t id,
 	if (s->time > s->limit)
 		return RONDO_SEQ_FAR;
 	rondo_store_list(s->stores, s->store_count, s->time);
+	/* pairs(head) release: all that was stored before the head says so. */
 	*s->commit_at = s->wanted;
 	return RONDO_SEQ_DONE;
 }
@@ -150,6 +151,7 @@ static inline int rondo_spec_count(struct rondo_ring *ring, uint32_t id,
 		return RONDO_SEQ_CHANGED;
 	count->bytes[(records + 1) & 1] =
 		count->bytes[records & 1] + count->more;
+	/* pairs(refused) release: the bytes before the count they belong to. */
 	*count->records = records + 1;
 	return RONDO_SEQ_DONE;
 }
@@ -168,6 +170,7 @@ static inline int rondo_spec_reserve(struct rondo_ring *ring, uint32_t id,
 	if ((uint32_t)(now >> 32) > (uint32_t)(ring->limit >> 32))
 		return RONDO_SEQ_FAR;
 	*(uint32_t *)(void *)(header + 4) = open | ((now >> 32) & 0xff);
+	/* pairs(head) release: the header before the head that covers it. */
 	ring->head = wanted;
 	return RONDO_SEQ_DONE;
 }
@@ -181,6 +184,7 @@ static inline int rondo_spec_commit(struct rondo_ring *ring, uint32_t id,
 		return RONDO_SEQ_ABORTED;
 	if (ring->head != expected)
 		return RONDO_SEQ_CHANGED;
+	/* pairs(head) release: the record before its share of pending. */
 	ring->head = wanted;
 	return RONDO_SEQ_DONE;
 }
