@@ -354,7 +354,7 @@ int rondo_os_unmap(void *at, uint64_t bytes)
 
 int rondo_os_lock(void *at, uint64_t bytes)
 {
-	return os_call(mlock(at, (size_t)bytes));
+	return (int)os_call(syscall(SYS_mlock, at, (size_t)bytes));
 }
 
 int rondo_os_wipe_on_fork(void *at, uint64_t bytes)
