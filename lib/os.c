@@ -126,7 +126,7 @@ int rondo_os_rename(int directory, const char *from, const char *to)
  * Growing a file past RLIMIT_FSIZE is a signal that kills the program, and
  * only then an error. Whoever traces must get the error alone.
  */
-static bool os_beyond_file_limit(uint64_t bytes)
+bool rondo_os_beyond_file_limit(uint64_t bytes)
 {
 	struct rlimit limit;
 
@@ -148,7 +148,7 @@ int rondo_os_truncate(int fd, uint64_t bytes)
 	if (result)
 		return result;
 	if (bytes > INT64_MAX ||
-	    (bytes > (uint64_t)status.st_size && os_beyond_file_limit(bytes)))
+	    (bytes > (uint64_t)status.st_size && rondo_os_beyond_file_limit(bytes)))
 		return -EFBIG;
 	do
 		result = os_call(ftruncate(fd, (off_t)bytes));
@@ -178,7 +178,7 @@ int rondo_os_allocate(int fd, uint64_t offset, uint64_t bytes)
 {
 	const uint64_t step = UINT64_C(4) << 20;
 
-	if (os_beyond_file_limit(offset + bytes))
+	if (rondo_os_beyond_file_limit(offset + bytes))
 		return -EFBIG;
 	while (bytes) {
 		uint64_t now = bytes < step ? bytes : step;
@@ -253,7 +253,7 @@ int64_t rondo_os_write(int fd, const void *data, uint64_t bytes)
 int64_t rondo_os_pwrite(int fd, const void *data, uint64_t bytes,
 			uint64_t offset)
 {
-	if (os_beyond_file_limit(offset + 1))
+	if (rondo_os_beyond_file_limit(offset + 1))
 		return -EFBIG;
 	return os_call(
 		syscall(SYS_pwrite64, fd, data, (size_t)bytes, (off_t)offset));

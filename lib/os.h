@@ -25,6 +25,8 @@ int rondo_os_close(int fd);		      /* [any] */
 /* The same file at a high number, away from programs that close the low ones;
  * fd itself where that cannot be. */
 int rondo_os_move_up(int fd);
+/* Growing a file to so many bytes would send SIGXFSZ, which kills. */
+bool rondo_os_beyond_file_limit(uint64_t bytes);
 int rondo_os_make_absolute(const char *path, char **out); /* malloc */
 int rondo_os_is_empty(const char *directory);		  /* 1, 0 */
 int rondo_os_duplicate(int fd);				  /* close-on-exec */

@@ -96,8 +96,11 @@ static int write_all(int fd, const char *data, uint64_t bytes)
 int rondo_stream_append(struct rondo_stream *stream, const void *packet,
 			uint64_t bytes)
 {
-	int result = make_ready(stream);
+	int result;
 
+	if (rondo_os_beyond_file_limit(stream->bytes + bytes))
+		return -EFBIG;
+	result = make_ready(stream);
 	if (result)
 		return result;
 	result = write_all(stream->fd, packet, bytes);
@@ -131,11 +134,12 @@ void rondo_stream_abandon(struct rondo_stream *stream)
 int rondo_stream_replace(const char *path, const char *temporary,
 			 const char *text, uint64_t bytes)
 {
-	int fd = rondo_os_open(temporary,
-			       O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW,
-			       FILE_MODE);
-	int result;
+	int fd, result;
 
+	if (rondo_os_beyond_file_limit(bytes))
+		return -EFBIG;
+	fd = rondo_os_open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW,
+			   FILE_MODE);
 	if (fd < 0)
 		return fd;
 	fd = rondo_os_move_up(fd);
