@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One session a process. All that changes it holds the lock, with signals
+ * blocked and own set: what is allocated meanwhile comes from the arena and is
+ * not recorded, and no handler of the program's can be taken for ours.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <link.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "session.h"
+
+#define FIRST_GENERATION 2u /* of a trace */
+
+enum state {
+	STATE_NONE,
+	STATE_RUNNING,
+	STATE_PARKED, /* no thread writes; producers go on */
+	STATE_OVER,
+};
+
+__thread struct thread thread __attribute__((tls_model("initial-exec")));
+struct session session = {.generation = 1};
+
+static struct {
+	uint32_t lock;	/* pid of the process whose thread holds it; or 0 */
+	uint32_t off;	/* 1: nothing is to be recorded, children included */
+	uint32_t pid;	/* of the process whose session it is */
+	uint32_t state; /* enum state */
+	uint32_t parkers;
+	uint64_t skipped; /* calls that could not be recorded */
+	struct rondo_writer *writer;
+	char directory[PATH_MAX]; /* what RONDO_TRACE names */
+} control;
+
+/* What own code keeps from the program. */
+struct own {
+	sigset_t signals;
+	int cancel;
+	int error;
+};
+
+static void own_enter(struct own *own)
+{
+	sigset_t all;
+
+	own->error = errno;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &own->signals);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &own->cancel);
+	thread.own++;
+}
+
+static void own_leave(const struct own *own)
+{
+	int cancel;
+
+	thread.own--;
+	pthread_setcancelstate(own->cancel, &cancel);
+	pthread_sigmask(SIG_SETMASK, &own->signals, NULL);
+	errno = own->error;
+}
+
+/* A holder of another pid was left behind by a fork: it does not exist here. */
+static bool try_lock(void)
+{
+	uint32_t pid = (uint32_t)getpid(), holder = 0;
+
+	if (__atomic_compare_exchange_n(&control.lock, &holder, pid, false,
+					__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return true;
+	return holder != pid &&
+	       __atomic_compare_exchange_n(&control.lock, &holder, pid, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static uint32_t get_state(void)
+{
+	return __atomic_load_n(&control.state, __ATOMIC_ACQUIRE);
+}
+
+static void set_state(enum state state)
+{
+	__atomic_store_n(&control.state, state, __ATOMIC_RELEASE);
+}
+
+static void lock(void)
+{
+	while (!try_lock())
+		sched_yield();
+}
+
+static void unlock(void)
+{
+	__atomic_store_n(&control.lock, 0, __ATOMIC_RELEASE);
+}
+
+/* --- own threads: rondo's writer is the only one --- */
+
+struct own_thread {
+	void *(*main)(void *argument);
+	void *argument;
+};
+
+static void *own_thread_main(void *argument)
+{
+	struct own_thread start = *(struct own_thread *)argument;
+
+	thread.own = 1;
+	return start.main(start.argument);
+}
+
+/* The linker sends rondo's calls of pthread_create here. */
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
+			  void *(*main)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
+			  void *(*main)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
+			  void *(*main)(void *), void *argument)
+{
+	struct own_thread *start = arena_allocate(0, sizeof(*start));
+
+	if (!start)
+		return EAGAIN;
+	start->main = main;
+	start->argument = argument;
+	return __real_pthread_create(out, attributes, own_thread_main, start);
+}
+
+/* --- what goes into a trace besides the calls --- */
+
+static int record_module(struct dl_phdr_info *info, size_t info_bytes,
+			 void *argument)
+{
+	struct {
+		uint64_t base, bytes;
+		char path[1024];
+	} module = {.base = info->dlpi_addr};
+	size_t length;
+	int i;
+
+	(void)info_bytes, (void)argument;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+
+		if (part->p_type == PT_LOAD &&
+		    part->p_vaddr + part->p_memsz > module.bytes)
+			module.bytes = part->p_vaddr + part->p_memsz;
+	}
+	snprintf(module.path, sizeof(module.path), "%s", info->dlpi_name);
+	if (!module.path[0] && readlink("/proc/self/exe", module.path,
+					sizeof(module.path) - 1) < 0)
+		module.path[0] = 0;
+	length = offsetof(__typeof__(module), path) + strlen(module.path) + 1;
+	rondo_write(session.channel, session.ids[EVENT_MODULE], &module,
+		    (uint32_t)length);
+	return 0;
+}
+
+static void record_skipped(void)
+{
+	struct {
+		uint64_t count;
+		uint32_t tid;
+	} skipped;
+
+	skipped.count =
+		__atomic_exchange_n(&control.skipped, 0, __ATOMIC_RELAXED);
+	skipped.tid = (uint32_t)gettid();
+	if (skipped.count)
+		rondo_write(session.channel, session.ids[EVENT_SKIPPED],
+			    &skipped, 12);
+}
+
+static void skip(void)
+{
+	__atomic_fetch_add(&control.skipped, 1, __ATOMIC_RELAXED);
+}
+
+/* --- start --- */
+
+static uint64_t environment_number(const char *name, uint64_t otherwise)
+{
+	const char *text = secure_getenv(name);
+	uint64_t number = text ? strtoul(text, NULL, 10) : 0;
+
+	return number ? number : otherwise;
+}
+
+static void make_parents(const char *path)
+{
+	char part[PATH_MAX];
+	size_t i;
+
+	for (i = 1; path[i]; i++) {
+		if (path[i] != '/')
+			continue;
+		memcpy(part, path, i);
+		part[i] = 0;
+		mkdir(part, 0777);
+	}
+	mkdir(path, 0777);
+}
+
+/* The program's name, of letters that suit a file name. */
+static void process_name(char out[32])
+{
+	const char *name = program_invocation_short_name;
+	size_t i;
+
+	if (!name || !*name)
+		name = "process";
+	for (i = 0; i < 31 && name[i]; i++) {
+		bool fits = (name[i] >= 'a' && name[i] <= 'z') ||
+			    (name[i] >= 'A' && name[i] <= 'Z') ||
+			    (name[i] >= '0' && name[i] <= '9') ||
+			    name[i] == '_' || (name[i] == '.' && i);
+
+		out[i] = fits ? name[i] : '_';
+	}
+	out[i] = 0;
+}
+
+/* NAME-PID, or NAME-PID-2 where that exists: a program that became itself. */
+static int make_directory(char out[PATH_MAX])
+{
+	char name[32];
+	int i;
+
+	make_parents(control.directory);
+	process_name(name);
+	for (i = 1; i < 10000; i++) {
+		int length = snprintf(out, PATH_MAX,
+				      i == 1 ? "%s/%s-%d" : "%s/%s-%d-%d",
+				      control.directory, name, getpid(), i);
+
+		if (length >= PATH_MAX)
+			return -ENAMETOOLONG;
+		if (mkdir(out, 0777) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -EEXIST;
+}
+
+static int open_channel(struct rondo_channel **out)
+{
+	const struct rondo_config config = {
+		.size = sizeof(config),
+		.subbuf_bytes =
+			environment_number("RONDO_TRACE_SUBBUF_KIB", 1024) *
+			1024,
+		.subbuf_count =
+			(uint32_t)environment_number("RONDO_TRACE_SUBBUFS", 16),
+		.flush_ms = 100, /* what a process that is killed may lose */
+		.name = "alloc_trace",
+	};
+	int result = rondo_channel_create(&config, out);
+
+	if (result)
+		return result;
+	result = events_register(*out, session.ids);
+	if (result)
+		rondo_channel_destroy(*out);
+	return result;
+}
+
+static int open_trace(struct rondo_channel *channel)
+{
+	char path[PATH_MAX];
+	int result = make_directory(path);
+
+	if (result)
+		return result;
+	result = rondo_writer_open(channel, path, &control.writer);
+	if (result)
+		return result;
+	result = rondo_writer_start(control.writer);
+	if (result) {
+		rondo_writer_close(control.writer);
+		control.writer = NULL;
+	}
+	return result;
+}
+
+/* Once for each process at most; a trace that is silently missing is worse. */
+static void complain(int result)
+{
+	char text[PATH_MAX + 100];
+	int length = snprintf(text, sizeof(text),
+			      "alloc_trace: no trace in %s: %s\n",
+			      control.directory, strerror(-result));
+
+	if (write(STDERR_FILENO, text, (size_t)length) < 0)
+		return;
+}
+
+static bool find_directory(void)
+{
+	const char *named = secure_getenv("RONDO_TRACE");
+	char here[PATH_MAX];
+	int length;
+
+	if (control.directory[0])
+		return true;
+	if (!named || !*named)
+		return false;
+	/* Absolute: the program may change its directory, then fork. */
+	if (named[0] == '/' || !getcwd(here, sizeof(here)))
+		here[0] = 0;
+	length = snprintf(control.directory, sizeof(control.directory),
+			  here[0] ? "%s/%s" : "%s%s", here, named);
+	return length < (int)sizeof(control.directory);
+}
+
+static void start_locked(uint32_t pid)
+{
+	struct rondo_channel *channel = NULL;
+	int result;
+
+	/* A child of fork: what its parent had is of no use here. */
+	set_state(STATE_NONE);
+	__atomic_store_n(&session.generation, session.generation + 1,
+			 __ATOMIC_RELEASE);
+	rondo_writer_close(control.writer);
+	control.writer = NULL;
+	rondo_channel_destroy(session.channel);
+	session.channel = NULL;
+	control.pid = pid;
+	control.parkers = 0;
+	control.skipped = 0;
+	if (!find_directory()) {
+		control.off = 1;
+		return;
+	}
+	result = open_channel(&channel);
+	if (!result) {
+		result = open_trace(channel);
+		if (result)
+			rondo_channel_destroy(channel);
+	}
+	if (result) {
+		control.off = 1;
+		complain(result);
+		return;
+	}
+	session.channel = channel;
+	set_state(STATE_RUNNING);
+	if (session.generation == FIRST_GENERATION)
+		at_quick_exit(session_finish);
+	dl_iterate_phdr(record_module, NULL);
+}
+
+static void start(uint32_t pid)
+{
+	struct own own;
+
+	own_enter(&own);
+	if (try_lock()) {
+		if (control.pid != pid)
+			start_locked(pid);
+		unlock();
+	}
+	own_leave(&own);
+}
+
+/* Who sees it running or parked sees the channel and the ids too. */
+static bool is_recording(void)
+{
+	return get_state() == STATE_RUNNING || get_state() == STATE_PARKED;
+}
+
+bool session_reserve_slow(enum event event, uint32_t bytes,
+			  struct rondo_record *out)
+{
+	uint32_t pid, generation;
+
+	if (control.off)
+		return false;
+	pid = (uint32_t)getpid();
+	if (control.pid != pid && !thread.suspect)
+		start(pid);
+	if (control.pid != pid || !is_recording()) {
+		if (get_state() != STATE_OVER)
+			skip();
+		return false;
+	}
+	generation = __atomic_load_n(&session.generation, __ATOMIC_RELAXED);
+	if (thread.generation != generation) {
+		thread.tid = (uint32_t)gettid();
+		thread.generation = thread.suspect ? 0 : generation;
+	}
+	return rondo_reserve(session.channel, session.ids[event], bytes, out) ==
+	       0;
+}
+
+/* --- vfork --- */
+
+void session_suspect(void)
+{
+	thread.suspect++;
+	thread.generation = 0;
+}
+
+void session_trust(void)
+{
+	thread.suspect--;
+}
+
+/* --- park, resume, finish --- */
+
+/* Looked at first: a child that borrowed us must change nothing of ours. */
+static bool is_ours(void)
+{
+	return control.pid == (uint32_t)getpid() && is_recording();
+}
+
+void session_park(void)
+{
+	struct own own;
+
+	if (!is_ours())
+		return;
+	own_enter(&own);
+	lock();
+	if (is_ours() && control.parkers++ == 0) {
+		record_skipped();
+		dl_iterate_phdr(record_module, NULL);
+		set_state(STATE_PARKED);
+		rondo_writer_stop(control.writer);
+		rondo_channel_flush(session.channel);
+		while (rondo_writer_step(control.writer, 0) > 0)
+			;
+	}
+	unlock();
+	own_leave(&own);
+}
+
+void session_resume(void)
+{
+	struct own own;
+
+	if (!is_ours())
+		return;
+	own_enter(&own);
+	lock();
+	if (get_state() == STATE_PARKED && --control.parkers == 0) {
+		rondo_writer_start(control.writer);
+		set_state(STATE_RUNNING);
+	}
+	unlock();
+	own_leave(&own);
+}
+
+void session_finish(void)
+{
+	struct own own;
+
+	if (!is_ours())
+		return;
+	own_enter(&own);
+	lock();
+	if (is_ours()) {
+		record_skipped();
+		dl_iterate_phdr(record_module, NULL);
+		rondo_channel_stop(session.channel);
+		rondo_writer_close(control.writer);
+		control.writer = NULL;
+		set_state(STATE_OVER);
+	}
+	unlock();
+	own_leave(&own);
+}
+
+int __cxa_atexit(void (*handler)(void *), void *argument, void *object);
+
+static void finish_at_exit(void *argument)
+{
+	(void)argument;
+	session_finish();
+}
+
+/*
+ * exit() starts over when its last handler, which calls this one, adds a
+ * further one: so the trace sees the destructors of all other libraries.
+ */
+static __attribute__((destructor)) void finish_last(void)
+{
+	if (__cxa_atexit(finish_at_exit, NULL, NULL))
+		session_finish();
+}
+
+static __attribute__((constructor)) void start_at_load(void)
+{
+	uint32_t pid = (uint32_t)getpid();
+
+	if (real_known() && !control.off && control.pid != pid)
+		start(pid);
+}

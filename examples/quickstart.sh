@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# sh examples/quickstart.sh: builds rondo, records every allocation of a real
+# program, and says what was recorded and what that cost.
+#
+# The program is python3, which parses modules of its own library and compiles
+# them; its small objects come from malloc too (PYTHONMALLOC), some million of
+# them a second. It runs unrecorded and recorded in turn, so that both meet the
+# same machine; the times are medians.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+root=$(pwd)
+build=$root/build/quickstart
+results=$root/build/quickstart-traces
+rounds=5
+export LC_ALL=C
+unset RONDO_TRACE RONDO_RSEQ RONDO_TRACE_SUBBUFS RONDO_TRACE_SUBBUF_KIB
+
+. tools/packages.sh
+rondo_need gcc libc6-dev meson ninja-build pkgconf liburcu-dev babeltrace2 \
+	python3 || exit 1
+
+# Debian's: others found first may be scripts that start it.
+python=/usr/bin/python3
+[ -x "$python" ] || python=$(python3 -c 'import sys; print(sys.executable)')
+
+workload='
+import ast, os, sys
+folder = os.path.dirname(os.__file__)
+names = sorted(n for n in os.listdir(folder) if n.endswith(".py"))
+for name in names[:int(sys.argv[1])]:
+    with open(os.path.join(folder, name), "rb") as file:
+        compile(ast.parse(file.read()), name, "exec")
+'
+modules=24
+
+quietly()
+{
+	"$@" >"$results/log" 2>&1 </dev/null && return 0
+	cat "$results/log" >&2
+	echo "failed: $*" >&2
+	exit 1
+}
+
+# Milliseconds that it takes, appended to a file.
+timed()
+{
+	times=$1
+	shift
+	began=$(date +%s%N)
+	"$@" || exit 1
+	echo $((($(date +%s%N) - began) / 1000000)) >>"$times"
+}
+
+median()
+{
+	sort -n "$1" | sed -n "$(((rounds + 1) / 2))p"
+}
+
+work()
+{
+	PYTHONMALLOC=malloc PYTHONHASHSEED=0 "$python" -I -c "$workload" \
+		$modules
+}
+
+recorded()
+{
+	rm -rf "$results/trace"
+	(
+		export RONDO_TRACE="$results/trace"
+		export LD_PRELOAD="$build/examples/alloc_trace/liballoc_trace.so"
+		work
+	)
+}
+
+mkdir -p "$results" && rm -rf "${results:?}"/* || exit 1
+
+echo "building in build/quickstart"
+[ -f "$build/build.ninja" ] ||
+	quietly meson setup "$build" "$root" --buildtype=release \
+		-Dtests=disabled -Dbench=disabled
+quietly ninja -C "$build"
+
+echo "running python3 $rounds times unrecorded, $rounds times recorded"
+work # what is read from disk once is not counted
+round=0
+while [ $round -lt $rounds ]; do
+	timed "$results/unrecorded.ms" work
+	timed "$results/recorded.ms" recorded
+	round=$((round + 1))
+done
+plain_ms=$(median "$results/unrecorded.ms")
+recorded_ms=$(median "$results/recorded.ms")
+
+echo "reading the trace with babeltrace2"
+babeltrace2 --no-delta "$results/trace" 2>"$results/complaints" |
+	awk -v plain="$plain_ms" -v recorded="$recorded_ms" \
+		-f examples/alloc_trace/summary.awk "$results/complaints" - ||
+	exit 1
+cat <<EOF
+
+trace:    $(echo "$results"/trace/*)
+          babeltrace2 $(echo "$results"/trace/*) | less
+try it:   RONDO_TRACE=DIRECTORY \\
+          LD_PRELOAD=$build/examples/alloc_trace/liballoc_trace.so PROGRAM
+EOF
