@@ -124,6 +124,11 @@ static int check_channel(const struct bench *bench,
 		return bench_fail("%s: %" PRIu64 " of %" PRIu64
 				  " records are wrong",
 				  config.name, found.wrong, found.records);
+	/* In atomic mode a squash may be refused, and the record stays. */
+	if (bench->has_rseq && stats.squashed != account.squash_calls)
+		return bench_fail("%s: %" PRIu64 " squashed; not %" PRIu64,
+				  config.name, stats.squashed,
+				  account.squash_calls);
 	account.kept_bytes += (account.squash_calls - stats.squashed) *
 			      bench_record_bytes(channel, 16);
 	if (channel == operations.full) {
