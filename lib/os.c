@@ -147,8 +147,8 @@ int rondo_os_truncate(int fd, uint64_t bytes)
 
 	if (result)
 		return result;
-	if (bytes > INT64_MAX ||
-	    (bytes > (uint64_t)status.st_size && rondo_os_beyond_file_limit(bytes)))
+	if (bytes > INT64_MAX || (bytes > (uint64_t)status.st_size &&
+				  rondo_os_beyond_file_limit(bytes)))
 		return -EFBIG;
 	do
 		result = os_call(ftruncate(fd, (off_t)bytes));
