@@ -1,0 +1,745 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Channels: what is in force and why, the gate, sums, attaching, and what a
+ * child of fork may do with what it inherits.
+ */
+#include "support/test.h"
+#include "support/process.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <rondo/rondo.h>
+
+#include "control.h"
+#include "os.h"
+#include "registry.h"
+
+#define SIZE sizeof(struct rondo_config)
+
+/* A channel with a class for it. */
+struct fixture {
+	struct rondo_channel *channel;
+	uint16_t id;
+};
+
+static int fixture_make(const struct rondo_config *config, struct fixture *out)
+{
+	struct rondo_event_class class = {.size = sizeof(class),
+					  .name = "test:empty",
+					  .field_size =
+						  sizeof(struct rondo_field)};
+	int result = rondo_channel_create(config, &out->channel);
+
+	return result ? result :
+			rondo_event_register(out->channel, &class, &out->id);
+}
+
+static struct fixture fixture_new(const struct rondo_config *config)
+{
+	struct fixture fixture;
+
+	assert_int_equal(fixture_make(config, &fixture), 0);
+	return fixture;
+}
+
+static int record(const struct fixture *fixture)
+{
+	return rondo_write(fixture->channel, fixture->id, "12345678", 8);
+}
+
+/* Records that a flush of the whole channel finds to deliver, as bytes. */
+static uint64_t open_bytes(const struct rondo_channel *channel)
+{
+	struct rondo_stats stats;
+
+	assert_int_equal(rondo_channel_stats(channel, &stats), 0);
+	return stats.open_bytes;
+}
+
+/* ---- modes ---- */
+
+static uint32_t reason_of(const struct rondo_config *config)
+{
+	struct rondo_channel *channel;
+	struct rondo_stats stats;
+
+	if (rondo_channel_create(config, &channel))
+		return UINT32_MAX;
+	rondo_channel_stats(channel, &stats);
+	rondo_channel_destroy(channel);
+	return stats.reason;
+}
+
+static uint32_t expected_reason(void)
+{
+	struct rondo_os_rseq rseq;
+	const char *variable = getenv("RONDO_RSEQ");
+
+	rondo_os_rseq(&rseq);
+	if (variable && !strcmp(variable, "0"))
+		return RONDO_MODE_ENVIRONMENT;
+	if (!RONDO_HAVE_RSEQ)
+		return RONDO_MODE_NOT_BUILT;
+	return rseq.registered ? RONDO_MODE_RSEQ : RONDO_MODE_UNREGISTERED;
+}
+
+static void the_mode_in_force_is_told_with_its_reason(void **state)
+{
+	struct rondo_config asked = {.size = SIZE, .flags = RONDO_NO_RSEQ};
+	struct rondo_channel *channel;
+	struct rondo_stats stats;
+
+	(void)state;
+	assert_int_equal(reason_of(NULL), expected_reason());
+	assert_int_equal(reason_of(&asked), RONDO_MODE_ASKED);
+	assert_int_equal(rondo_channel_create(NULL, &channel), 0);
+	assert_int_equal(rondo_channel_stats(channel, &stats), 0);
+	assert_int_equal(stats.mode, stats.reason == RONDO_MODE_RSEQ ?
+					     RONDO_HEAD_RSEQ :
+					     RONDO_HEAD_ATOMIC);
+	rondo_channel_destroy(channel);
+}
+
+/* From now on membarrier(2) is refused in this process. */
+static int refuse_membarrier(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {TEST_COUNT(filter), filter};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return -1;
+	return rondo_os_fence_register() == -EPERM ? 0 : -1;
+}
+
+static int create_without_membarrier(void *argument)
+{
+	uint32_t expected = expected_reason();
+	struct fixture fixture;
+
+	(void)argument;
+	if (refuse_membarrier())
+		return TEST_CHILD_SKIP;
+	if (expected == RONDO_MODE_RSEQ)
+		expected = RONDO_MODE_NO_MEMBARRIER;
+	TEST_CHILD_CHECK(reason_of(NULL) == expected);
+	TEST_CHILD_CHECK(!fixture_make(NULL, &fixture));
+	TEST_CHILD_CHECK(!record(&fixture));
+	TEST_CHILD_CHECK(rondo_channel_flush(fixture.channel) == 1);
+	TEST_CHILD_CHECK(!rondo_channel_destroy(fixture.channel));
+	return 0;
+}
+
+static void without_membarrier_rings_are_atomic_and_work(void **state)
+{
+	int status = test_in_child(create_without_membarrier, NULL);
+
+	(void)state;
+	if (status == TEST_CHILD_SKIP)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+/* This program again, rseq turned off in its libc; see main. */
+static int exec_without_rseq(void *argument)
+{
+	setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+	execl("/proc/self/exe", "test", "reason", (char *)NULL);
+	return argument ? 1 : TEST_CHILD_SKIP;
+}
+
+static void without_registration_rings_are_atomic(void **state)
+{
+	(void)state;
+	if (expected_reason() != RONDO_MODE_RSEQ)
+		skip();
+	assert_int_equal(test_in_child(exec_without_rseq, NULL),
+			 RONDO_MODE_UNREGISTERED);
+}
+
+static void inlined_code_is_let_in_only_where_it_is_right(void **state)
+{
+	const struct rondo_config slow[] = {
+		{.size = SIZE, .record_max = 4096},
+		{.size = SIZE, .clock = RONDO_CLOCK_MONOTONIC},
+		{.size = SIZE, .clock = RONDO_CLOCK_NONE},
+		{.size = SIZE, .flags = RONDO_NO_RSEQ},
+	};
+	struct rondo_channel *channel;
+
+	(void)state;
+	for (size_t i = 0; i < TEST_COUNT(slow); i++) {
+		assert_int_equal(rondo_channel_create(&slow[i], &channel), 0);
+		assert_int_equal(channel->span, 0);
+		rondo_channel_destroy(channel);
+	}
+	assert_int_equal(rondo_channel_create(NULL, &channel), 0);
+	if (channel->control->reason != RONDO_MODE_RSEQ ||
+	    !channel->control->clock_in_sequence)
+		assert_int_equal(channel->span, 0);
+	else
+		assert_int_equal(channel->span,
+				 (UINT64_C(262144) - RONDO_TAIL_BYTES)
+					 << RONDO_POSITION_SHIFT);
+	assert_int_equal(channel->magic, RONDO_MAGIC);
+	assert_int_equal(channel->layout, RONDO_LAYOUT);
+	assert_int_equal(channel->gate[RONDO_GATE],
+			 channel->control->map.ring_count - 1);
+	assert_int_equal(channel->gate[!RONDO_GATE], 0);
+	rondo_channel_destroy(channel);
+}
+
+static void rings_by_concurrency_are_there_or_said_not_to_be(void **state)
+{
+	struct rondo_config config = {.size = SIZE,
+				      .rings = RONDO_RINGS_BY_CONCURRENCY};
+	struct rondo_config in_force = {.size = SIZE};
+	struct rondo_os_rseq rseq;
+	struct fixture fixture = fixture_new(&config);
+	const struct rondo_channel *handle = fixture.channel;
+
+	(void)state;
+	rondo_os_rseq(&rseq);
+	assert_int_equal(rondo_channel_config(handle, &in_force), 0);
+	if (rseq.concurrency_ids) {
+		assert_int_equal(in_force.rings, RONDO_RINGS_BY_CONCURRENCY);
+		assert_int_equal(handle->id_offset, handle->rseq_offset + 24);
+	} else {
+		assert_int_equal(in_force.rings, RONDO_RINGS_BY_CPU);
+	}
+	assert_int_equal(record(&fixture), 0);
+	assert_int_equal(rondo_channel_flush(fixture.channel), 1);
+	rondo_channel_destroy(fixture.channel);
+}
+
+/* ---- gate, config, sums ---- */
+
+static void a_stopped_channel_refuses_and_does_not_count(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+	struct rondo_stats stats;
+	struct rondo_record open;
+
+	(void)state;
+	assert_int_equal(rondo_reserve(fixture.channel, fixture.id, 8, &open),
+			 0);
+	assert_int_equal(rondo_channel_stop(fixture.channel), 0);
+	assert_int_equal(rondo_channel_stop(fixture.channel), 0);
+	assert_int_equal(record(&fixture), -ESHUTDOWN);
+	/* What was reserved before may still be committed. */
+	memset(open.data, 0, 8);
+	assert_int_equal(rondo_commit(&open), 0);
+	assert_int_equal(rondo_channel_stats(fixture.channel, &stats), 0);
+	for (int i = 0; i < (int)RONDO_CAUSES; i++)
+		assert_int_equal(stats.refused_records[i], 0);
+	assert_int_equal(rondo_channel_flush(fixture.channel), 1);
+	assert_int_equal(rondo_channel_start(fixture.channel), 0);
+	assert_int_equal(record(&fixture), 0);
+	rondo_channel_destroy(fixture.channel);
+}
+
+static void the_config_in_force_is_told_to_old_and_new_callers(void **state)
+{
+	struct rondo_config config = {.size = SIZE,
+				      .flags = RONDO_OVERWRITE,
+				      .subbuf_bytes = 65536,
+				      .subbuf_count = 16,
+				      .spare_count = 3,
+				      .record_max = 5000,
+				      .clock = RONDO_CLOCK_MONOTONIC,
+				      .flush_ms = 7,
+				      .wake_subbufs = 4,
+				      .stall_ms = 55,
+				      .name = "all set"};
+	struct {
+		struct rondo_config config;
+		char later[16];
+	} newer;
+	struct rondo_config out;
+	struct rondo_channel *channel;
+
+	(void)state;
+	assert_int_equal(rondo_channel_create(&config, &channel), 0);
+	memset(&out, 0xff, sizeof(out));
+	out.size = SIZE;
+	assert_int_equal(rondo_channel_config(channel, &out), 0);
+	assert_string_equal(out.name, "all set");
+	assert_ptr_not_equal(out.name, config.name);
+	out.name = config.name;
+	assert_memory_equal(&out, &config, SIZE);
+
+	memset(&out, 0xff, sizeof(out));
+	out.size = 16;
+	assert_int_equal(rondo_channel_config(channel, &out), 0);
+	assert_int_equal(out.size, 16);
+	assert_int_equal(out.subbuf_bytes, 65536);
+	assert_int_equal(out.subbuf_count, UINT32_MAX); /* untouched */
+
+	memset(&newer, 0xff, sizeof(newer));
+	newer.config.size = sizeof(newer);
+	assert_int_equal(rondo_channel_config(channel, &newer.config), 0);
+	assert_int_equal(newer.config.stall_ms, 55);
+	assert_int_equal(newer.later[0], 0);
+
+	out.size = 0;
+	assert_int_equal(rondo_channel_config(channel, &out), -EINVAL);
+	rondo_channel_destroy(channel);
+}
+
+static void a_channels_numbers_are_the_sum_of_its_rings(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+	static const char large[2033];
+	struct rondo_stats sum, ring;
+	uint64_t big = 0, big_bytes = 0, delivered = 0, flushes = 0;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(record(&fixture), 0);
+		assert_int_equal(rondo_channel_flush(fixture.channel), 1);
+		assert_int_equal(rondo_write(fixture.channel, fixture.id, large,
+					     sizeof(large)),
+				 -EMSGSIZE);
+	}
+	assert_int_equal(rondo_channel_stats(fixture.channel, &sum), 0);
+	assert_int_equal(sum.rings, rondo_os_cpu_ids() + 1);
+	for (uint32_t i = 0; i < sum.rings; i++) {
+		assert_int_equal(rondo_ring_stats(fixture.channel, i, &ring),
+				 0);
+		assert_int_equal(ring.rings, 1);
+		big += ring.refused_records[RONDO_REFUSED_BIG];
+		big_bytes += ring.refused_bytes[RONDO_REFUSED_BIG];
+		delivered += ring.delivered;
+		flushes += ring.flushes;
+	}
+	assert_int_equal(big, 5);
+	assert_int_equal(big_bytes, 5 * 2033);
+	assert_int_equal(delivered, 5);
+	assert_int_equal(flushes, 5);
+	assert_int_equal(sum.refused_records[RONDO_REFUSED_BIG], big);
+	assert_int_equal(sum.refused_bytes[RONDO_REFUSED_BIG], big_bytes);
+	assert_int_equal(sum.delivered, delivered);
+	assert_int_equal(sum.flushes, flushes);
+	assert_int_equal(rondo_ring_stats(fixture.channel, sum.rings, &ring),
+			 -ENOENT);
+	rondo_channel_destroy(fixture.channel);
+}
+
+static void only_ours_can_be_destroyed_and_only_once(void **state)
+{
+	struct rondo_channel *channel;
+	char other[256];
+
+	(void)state;
+	assert_int_equal(rondo_channel_destroy(NULL), 0);
+	assert_int_equal(rondo_channel_destroy((void *)other), -EINVAL);
+	assert_int_equal(rondo_channel_create(NULL, &channel), 0);
+	assert_int_equal(rondo_channel_destroy(channel), 0);
+	assert_int_equal(rondo_channel_destroy(channel), -EINVAL);
+}
+
+static void a_channel_with_a_consumer_stays(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+	struct rondo_consumer *consumer;
+
+	(void)state;
+	assert_int_equal(rondo_consumer_open(fixture.channel, &consumer), 0);
+	assert_int_equal(rondo_channel_destroy(fixture.channel), -EBUSY);
+	assert_int_equal(record(&fixture), 0);
+	assert_int_equal(rondo_consumer_close(consumer), 0);
+	assert_int_equal(rondo_channel_destroy(fixture.channel), 0);
+}
+
+static void many_channels_come_and_go_and_leave_nothing(void **state)
+{
+	struct rondo_config config = {.size = SIZE, .subbuf_bytes = 65536};
+	struct rondo_channel *channels[10], *again[10];
+	struct test_holdings before, after;
+
+	(void)state;
+	before = test_holdings();
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 10; i++)
+			assert_int_equal(
+				rondo_channel_create(&config, &channels[i]), 0);
+		for (int i = 0; i < 10; i++)
+			assert_int_equal(rondo_channel_attach(
+						 rondo_channel_fd(channels[i]),
+						 &again[i]),
+					 0);
+		for (int i = 0; i < 10; i++) {
+			assert_ptr_equal(rondo_registry_find(channels[i]),
+					 channels[i]->control);
+			assert_int_equal(rondo_channel_destroy(channels[i]), 0);
+			assert_null(rondo_registry_find(channels[i]));
+			assert_int_equal(rondo_channel_destroy(again[i]), 0);
+		}
+	}
+	after = test_holdings();
+	assert_int_equal(before.descriptors, after.descriptors);
+	assert_int_equal(before.shared_maps, after.shared_maps);
+}
+
+static void errno_is_nobodys_business_here(void **state)
+{
+	struct rondo_channel *channel, *attached;
+	struct rondo_config config = {.size = SIZE,
+				      .flags = RONDO_HUGE | RONDO_MLOCK};
+	struct rondo_stats stats;
+
+	(void)state;
+	errno = 1234;
+	assert_int_equal(rondo_channel_create(&config, &channel), 0);
+	assert_int_equal(
+		rondo_channel_attach(rondo_channel_fd(channel), &attached), 0);
+	rondo_channel_stats(channel, &stats);
+	rondo_channel_flush(channel);
+	rondo_channel_stop(channel);
+	rondo_channel_start(channel);
+	assert_true(rondo_config_bytes(NULL) > 0);
+	rondo_channel_destroy(attached);
+	rondo_channel_destroy(channel);
+	assert_int_equal(rondo_channel_attach(-1, &attached), -EBADF);
+	assert_int_equal(errno, 1234);
+}
+
+/* ---- attached ---- */
+
+static void an_attached_channel_shows_but_does_not_record(void **state)
+{
+	struct fixture fixture = fixture_new(NULL), attached;
+	struct rondo_stats ours, theirs;
+
+	(void)state;
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(fixture.channel),
+					      &attached.channel),
+			 0);
+	attached.id = fixture.id;
+	assert_int_equal(record(&attached), -ESHUTDOWN);
+	assert_int_equal(rondo_channel_start(attached.channel), -ESHUTDOWN);
+	assert_int_equal(record(&attached), -ESHUTDOWN);
+	assert_int_equal(rondo_channel_stop(attached.channel), 0);
+	assert_int_equal(record(&fixture), 0);
+	assert_true(open_bytes(attached.channel) > 0);
+	assert_int_equal(rondo_channel_stats(fixture.channel, &ours), 0);
+	assert_int_equal(rondo_channel_stats(attached.channel, &theirs), 0);
+	assert_int_equal(ours.reason, theirs.reason);
+	assert_int_equal(ours.mode, theirs.mode);
+	assert_int_equal(rondo_channel_destroy(attached.channel), 0);
+	assert_int_equal(record(&fixture), 0);
+	rondo_channel_destroy(fixture.channel);
+}
+
+/* ---- children ---- */
+
+static int use_what_is_inherited(void *argument)
+{
+	const struct fixture *inherited = argument;
+	struct rondo_channel *channel = inherited->channel;
+	struct rondo_config config = {.size = SIZE};
+	struct rondo_record open;
+	struct rondo_stats stats;
+	struct fixture own;
+
+	TEST_CHILD_CHECK(record(inherited) == -ESHUTDOWN);
+	TEST_CHILD_CHECK(rondo_reserve_call(channel, inherited->id, 8, &open) ==
+			 -ESHUTDOWN);
+	TEST_CHILD_CHECK(rondo_channel_start(channel) == -ESHUTDOWN);
+	TEST_CHILD_CHECK(record(inherited) == -ESHUTDOWN);
+	TEST_CHILD_CHECK(rondo_channel_stop(channel) == 0);
+	TEST_CHILD_CHECK(rondo_channel_flush(channel) == 0);
+	TEST_CHILD_CHECK(rondo_channel_stats(channel, &stats) == 0);
+	TEST_CHILD_CHECK(rondo_channel_config(channel, &config) == 0);
+	TEST_CHILD_CHECK(!strcmp(config.name, "rondo"));
+	TEST_CHILD_CHECK(rondo_channel_fd(channel) >= 0);
+	TEST_CHILD_CHECK(fixture_make(NULL, &own) == 0);
+	TEST_CHILD_CHECK(record(&own) == 0);
+	TEST_CHILD_CHECK(rondo_channel_destroy(channel) == 0);
+	TEST_CHILD_CHECK(record(&own) == 0);
+	TEST_CHILD_CHECK(rondo_channel_destroy(own.channel) == 0);
+	return 0;
+}
+
+static void a_child_has_no_channel_but_may_make_its_own(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(record(&fixture), 0);
+	before = open_bytes(fixture.channel);
+	assert_int_equal(test_in_child(use_what_is_inherited, &fixture), 0);
+	assert_int_equal(open_bytes(fixture.channel), before);
+	assert_int_equal(record(&fixture), 0);
+	assert_int_equal(rondo_channel_flush(fixture.channel), 1);
+	rondo_channel_destroy(fixture.channel);
+}
+
+static int fork_again(void *argument)
+{
+	return test_in_child(use_what_is_inherited, argument);
+}
+
+static void a_childs_child_is_no_better_off(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+
+	(void)state;
+	assert_int_equal(test_in_child(fork_again, &fixture), 0);
+	assert_int_equal(record(&fixture), 0);
+	rondo_channel_destroy(fixture.channel);
+}
+
+/* Every word of the memory that is not a record's. */
+static uint64_t fingerprint(const struct rondo_channel *channel)
+{
+	const struct rondo_map *map = &channel->control->map;
+	const char *end = map->base + map->pages_offset;
+	uint64_t sum = 0, word;
+
+	for (const char *at = map->base; at < end; at += sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		sum = (sum ^ word) * UINT64_C(0x100000001b3);
+	}
+	return sum;
+}
+
+static int end_what_is_open(void *argument)
+{
+	struct rondo_record *open = argument;
+	struct rondo_record copy = *open;
+
+	memset(open->data, 'c', open->bytes);
+	TEST_CHILD_CHECK(rondo_commit(open) == 0);
+	TEST_CHILD_CHECK(rondo_discard(&copy) == 0);
+	return 0;
+}
+
+static void a_child_cannot_end_its_parents_record(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+	struct rondo_record open;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(rondo_reserve(fixture.channel, fixture.id, 8, &open),
+			 0);
+	memset(open.data, 'p', 8);
+	before = fingerprint(fixture.channel);
+	assert_int_equal(test_in_child(end_what_is_open, &open), 0);
+	assert_int_equal(fingerprint(fixture.channel), before);
+	assert_memory_equal(open.data, "pppppppp", 8);
+	assert_int_equal(rondo_commit(&open), 0);
+	assert_int_equal(rondo_channel_flush(fixture.channel), 1);
+	rondo_channel_destroy(fixture.channel);
+}
+
+static int scribble(void *argument)
+{
+	const struct rondo_map *map = argument;
+
+	memset(map->base + 4096, 0xee, map->bytes - 4096);
+	return 0;
+}
+
+static void what_a_child_writes_its_parent_does_not_see(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+	uint64_t before = fingerprint(fixture.channel);
+
+	(void)state;
+	assert_int_equal(
+		test_in_child(scribble, &fixture.channel->control->map), 0);
+	assert_int_equal(fingerprint(fixture.channel), before);
+	rondo_channel_destroy(fixture.channel);
+}
+
+/* Programs that close what they do not know, and get the numbers again. */
+static void a_lost_descriptor_does_not_endanger_a_child(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+	int own = rondo_channel_fd(fixture.channel);
+	int kept = dup(own), other = rondo_os_memfd("other");
+	uint64_t before = fingerprint(fixture.channel);
+
+	(void)state;
+	assert_int_equal(dup2(other, own), own);
+	assert_int_equal(
+		test_in_child(scribble, &fixture.channel->control->map), 0);
+	assert_int_equal(rondo_os_size(other), 0);
+	close(own);
+	assert_int_equal(
+		test_in_child(scribble, &fixture.channel->control->map), 0);
+	assert_int_equal(fingerprint(fixture.channel), before);
+	assert_int_equal(dup2(kept, own), own);
+	close(kept);
+	close(other);
+	rondo_channel_destroy(fixture.channel);
+}
+
+/* A child whose fork handlers do not run; only the kernel wipes its handle. */
+static int clone_without_handlers(int (*what)(void *), void *argument)
+{
+	int status;
+	long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+	if (pid == 0)
+		_exit(what(argument));
+	if (pid < 0 || waitpid((pid_t)pid, &status, 0) != pid)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int use_what_is_wiped(void *argument)
+{
+	const struct fixture *inherited = argument;
+	struct rondo_channel *channel = inherited->channel;
+	struct rondo_stats stats;
+
+	TEST_CHILD_CHECK(channel->magic == 0);
+	TEST_CHILD_CHECK(record(inherited) == -ESHUTDOWN);
+	TEST_CHILD_CHECK(rondo_channel_start(channel) == -ESHUTDOWN);
+	TEST_CHILD_CHECK(record(inherited) == -ESHUTDOWN);
+	TEST_CHILD_CHECK(rondo_channel_stop(channel) == 0);
+	TEST_CHILD_CHECK(rondo_channel_flush(channel) == 0);
+	TEST_CHILD_CHECK(rondo_channel_stats(channel, &stats) == 0);
+	TEST_CHILD_CHECK(rondo_channel_destroy(channel) == 0);
+	return 0;
+}
+
+/* An emulator may not know the advice; the kernels that matter do. */
+static bool kernel_wipes(void)
+{
+	uint64_t bytes = rondo_os_page_bytes();
+	bool wipes = false;
+	void *page;
+
+	if (rondo_os_map_anonymous(bytes, &page))
+		return false;
+	wipes = !rondo_os_wipe_on_fork(page, bytes);
+	rondo_os_unmap(page, bytes);
+	return wipes;
+}
+
+static void a_child_without_fork_handlers_is_shut_out_too(void **state)
+{
+	struct fixture fixture;
+	uint64_t before;
+
+	(void)state;
+	if (!kernel_wipes())
+		skip();
+	fixture = fixture_new(NULL);
+	before = fingerprint(fixture.channel);
+	assert_int_equal(clone_without_handlers(use_what_is_wiped, &fixture),
+			 0);
+	assert_int_equal(fingerprint(fixture.channel), before);
+	assert_int_equal(record(&fixture), 0);
+	rondo_channel_destroy(fixture.channel);
+}
+
+/* ---- fork while others record ---- */
+
+#define FORKS 20
+
+static struct {
+	struct fixture fixture;
+	uint32_t stop;
+	uint64_t recorded;
+} busy;
+
+static void *record_until_stopped(void *argument)
+{
+	while (!rondo_load_relaxed(&busy.stop)) {
+		int result = record(&busy.fixture);
+
+		if (!result)
+			rondo_add_relaxed(&busy.recorded, 1);
+		else if (result != -ENOBUFS)
+			break;
+	}
+	return argument;
+}
+
+static int destroy_inherited(void *argument)
+{
+	const struct fixture *fixture = argument;
+
+	TEST_CHILD_CHECK(record(fixture) == -ESHUTDOWN);
+	TEST_CHILD_CHECK(rondo_channel_destroy(fixture->channel) == 0);
+	return 0;
+}
+
+static void forks_while_others_record_disturb_nobody(void **state)
+{
+	struct rondo_config config = {
+		.size = SIZE, .subbuf_bytes = 65536, .flags = RONDO_OVERWRITE};
+	pthread_t threads[2];
+	uint64_t before;
+
+	(void)state;
+	busy.fixture = fixture_new(&config);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL,
+						record_until_stopped, NULL),
+				 0);
+	for (int i = 0; i < FORKS; i++)
+		assert_int_equal(
+			test_in_child(destroy_inherited, &busy.fixture), 0);
+	/* They still do. */
+	before = rondo_load_relaxed(&busy.recorded);
+	while (rondo_load_relaxed(&busy.recorded) == before)
+		sched_yield();
+	rondo_store_relaxed(&busy.stop, 1);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(rondo_channel_destroy(busy.fixture.channel), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_mode_in_force_is_told_with_its_reason),
+		cmocka_unit_test(without_membarrier_rings_are_atomic_and_work),
+		cmocka_unit_test(without_registration_rings_are_atomic),
+		cmocka_unit_test(inlined_code_is_let_in_only_where_it_is_right),
+		cmocka_unit_test(
+			rings_by_concurrency_are_there_or_said_not_to_be),
+		cmocka_unit_test(a_stopped_channel_refuses_and_does_not_count),
+		cmocka_unit_test(
+			the_config_in_force_is_told_to_old_and_new_callers),
+		cmocka_unit_test(a_channels_numbers_are_the_sum_of_its_rings),
+		cmocka_unit_test(only_ours_can_be_destroyed_and_only_once),
+		cmocka_unit_test(a_channel_with_a_consumer_stays),
+		cmocka_unit_test(many_channels_come_and_go_and_leave_nothing),
+		cmocka_unit_test(errno_is_nobodys_business_here),
+		cmocka_unit_test(an_attached_channel_shows_but_does_not_record),
+		cmocka_unit_test(a_child_has_no_channel_but_may_make_its_own),
+		cmocka_unit_test(a_childs_child_is_no_better_off),
+		cmocka_unit_test(a_child_cannot_end_its_parents_record),
+		cmocka_unit_test(what_a_child_writes_its_parent_does_not_see),
+		cmocka_unit_test(a_lost_descriptor_does_not_endanger_a_child),
+		cmocka_unit_test(a_child_without_fork_handlers_is_shut_out_too),
+		cmocka_unit_test(forks_while_others_record_disturb_nobody),
+	};
+
+	/* exec_without_rseq */
+	if (argc > 1 && !strcmp(argv[1], "reason"))
+		return (int)reason_of(NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
