@@ -47,6 +47,15 @@ static struct room room_at(const struct rondo_map *map,
 	return room;
 }
 
+/* What lies between a payload's last byte and where the next header may start
+ * is zero, not what was there. */
+static void zero_behind(const struct rondo_map *map, void *data, uint32_t bytes)
+{
+	uint64_t end = rondo_align(bytes, map->header_bytes);
+
+	memset((char *)data + bytes, 0, end - bytes);
+}
+
 static bool room_fits(const struct rondo_map *map, const struct room *room)
 {
 	return rondo_align(room->end, 8) + RONDO_TAIL_BYTES <=
@@ -196,7 +205,7 @@ reserve_by_swap(const struct rondo_place *place,
 	out->data = header + 8;
 	out->before = head;
 	fill_handle(out, place, request, wanted);
-	rondo_zero_tail(header + 8, request->bytes);
+	zero_behind(map, out->data, request->bytes);
 	return RONDO_SEQ_DONE;
 }
 
@@ -601,7 +610,7 @@ static int reserve(const struct request *request, struct rondo_record *out)
 		return refuse_big(control, request);
 	result = reserve_in(control, request, out);
 	if (result == 0)
-		rondo_zero_tail((char *)out->data, request->bytes);
+		zero_behind(map, out->data, request->bytes);
 	return result;
 }
 
@@ -891,7 +900,7 @@ static void shrink_in_place(const struct rondo_map *map,
 	if (old_end > new_end)
 		rondo_gap_write(data + new_end, old_end - new_end, header,
 				time);
-	rondo_zero_tail(data, used);
+	zero_behind(map, data, used);
 	if (header == 8)
 		rondo_store_relaxed((uint8_t *)data - 3,
 				    (uint8_t)((used + 7) / 8));
