@@ -232,7 +232,7 @@ static void a_stopped_channel_refuses_and_does_not_count(void **state)
 {
 	struct fixture fixture = fixture_new(NULL);
 	struct rondo_stats stats;
-	struct rondo_record open;
+	struct rondo_record open = {0};
 
 	(void)state;
 	assert_int_equal(rondo_reserve(fixture.channel, fixture.id, 8, &open),
@@ -452,7 +452,7 @@ static int use_what_is_inherited(void *argument)
 	const struct fixture *inherited = argument;
 	struct rondo_channel *channel = inherited->channel;
 	struct rondo_config config = {.size = SIZE};
-	struct rondo_record open;
+	struct rondo_record open = {0};
 	struct rondo_stats stats;
 	struct fixture own;
 
@@ -533,7 +533,7 @@ static int end_what_is_open(void *argument)
 static void a_child_cannot_end_its_parents_record(void **state)
 {
 	struct fixture fixture = fixture_new(NULL);
-	struct rondo_record open;
+	struct rondo_record open = {0};
 	uint64_t before;
 
 	(void)state;
