@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records in a ring, one thread: room, lengths, alignment, nesting, and what
+ * is refused before a ring is looked at.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "support/one_ring.h"
+
+static struct test_ring ring;
+
+/* Compact headers where records fit 2032 bytes, full ones otherwise. */
+static const struct rondo_config geometries[] = {
+	{.size = sizeof(struct rondo_config),
+	 .subbuf_bytes = 4096,
+	 .subbuf_count = 4},
+	{.size = sizeof(struct rondo_config),
+	 .subbuf_bytes = 16384,
+	 .subbuf_count = 8},
+	{.size = sizeof(struct rondo_config),
+	 .subbuf_bytes = 4096,
+	 .subbuf_count = 4,
+	 .record_max = 2033},
+	{.size = sizeof(struct rondo_config),
+	 .subbuf_bytes = 16384,
+	 .subbuf_count = 4,
+	 .record_max = 16000},
+	{.size = sizeof(struct rondo_config),
+	 .subbuf_bytes = 4096,
+	 .subbuf_count = 4,
+	 .clock = RONDO_CLOCK_NONE},
+	{.size = sizeof(struct rondo_config),
+	 .subbuf_bytes = 4096,
+	 .subbuf_count = 4,
+	 .clock = RONDO_CLOCK_MONOTONIC,
+	 .flags = RONDO_NO_RSEQ},
+};
+
+#define FOR_EACH_GEOMETRY(config)                            \
+	for (const struct rondo_config *config = geometries; \
+	     config < geometries + TEST_COUNT(geometries); config++)
+
+static const uint32_t rooms[] = {0, 16, 48, 1024, 2016};
+
+static void a_record_of_exactly_the_room_left_stays(void **state)
+{
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (size_t i = 0; i < TEST_COUNT(rooms); i++) {
+			uint64_t number;
+
+			test_leave_room(&ring, rooms[i]);
+			number = test_number(&ring);
+			test_record(&ring, rooms[i]);
+			assert_true(test_number(&ring) == number);
+			assert_true(test_offset(&ring) ==
+				    config->subbuf_bytes - RONDO_TAIL_BYTES);
+			test_drain(&ring);
+		}
+		test_ring_destroy(&ring);
+	}
+}
+
+static void one_byte_more_than_the_room_left_crosses(void **state)
+{
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (size_t i = 0; i < TEST_COUNT(rooms); i++) {
+			uint64_t number;
+
+			test_leave_room(&ring, rooms[i]);
+			number = test_number(&ring);
+			test_record(&ring, rooms[i] + 1);
+			assert_true(test_number(&ring) == number + 1);
+			test_drain(&ring);
+		}
+		test_ring_destroy(&ring);
+	}
+}
+
+/* Every offset at which a record may begin near the end, every length there. */
+static void near_the_end_each_length_stays_or_crosses_by_its_room(void **state)
+{
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (uint32_t room = 0; room <= 64; room += 16)
+			for (uint32_t bytes = 0; bytes <= 72; bytes++) {
+				uint64_t number;
+
+				test_leave_room(&ring, room);
+				number = test_number(&ring);
+				test_record(&ring, bytes);
+				assert_true(test_number(&ring) ==
+					    number + (bytes > room));
+				test_drain(&ring);
+			}
+		test_ring_destroy(&ring);
+	}
+}
+
+static void records_without_payload_fill_a_sub_buffer(void **state)
+{
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		uint64_t number, count = 1;
+
+		test_ring_create(&ring, config);
+		test_record(&ring, 0);
+		for (number = test_number(&ring);; count++) {
+			test_record(&ring, 0);
+			if (test_number(&ring) != number)
+				break;
+		}
+		assert_true(count == (config->subbuf_bytes -
+				      RONDO_PACKET_BYTES - RONDO_TAIL_BYTES) /
+					     ring.map->header_bytes);
+		test_drain(&ring);
+		test_ring_destroy(&ring);
+	}
+}
+
+static void
+a_record_of_every_length_comes_back_with_a_tail_of_zeroes(void **state)
+{
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		memset(ring.map->pages, TEST_CANARY,
+		       ring.map->ring_count * ring.map->pages_stride);
+		for (uint32_t bytes = 0; bytes <= ring.map->record_max;
+		     bytes += bytes > 4096 ? 37 : 1) {
+			test_record(&ring, bytes);
+			test_take_all(&ring);
+		}
+		test_record(&ring, ring.map->record_max);
+		test_drain(&ring);
+		assert_int_equal(ring.gaps, 0);
+		test_ring_destroy(&ring);
+	}
+}
+
+/* ---- alignment ---- */
+
+static void record_aligned(uint32_t bytes, uint32_t align)
+{
+	struct rondo_record record;
+	uint32_t tag = test_expect(&ring, bytes);
+
+	assert_int_equal(rondo_reserve_aligned(ring.channel, ring.id, bytes,
+					       align, &record),
+			 0);
+	assert_int_equal((uintptr_t)record.data % align, 0);
+	test_fill(record.data, tag, bytes);
+	assert_int_equal(rondo_commit(&record), 0);
+}
+
+static void aligned_data_lies_at_its_multiple_from_any_start(void **state)
+{
+	const uint32_t most = 300;
+
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (uint32_t align = 8; align <= 4096; align *= 2) {
+			if (align + most + RONDO_TAIL_BYTES >
+			    config->subbuf_bytes)
+				continue;
+			for (uint32_t before = 0; before < 520; before += 8) {
+				test_record(&ring, before);
+				record_aligned(before * 5 % most, align);
+				record_aligned(0, align);
+				test_take_all(&ring);
+			}
+		}
+		test_drain(&ring);
+		assert_true(ring.gaps > 0);
+		test_ring_destroy(&ring);
+	}
+}
+
+/* A compact header tells 2032 bytes at most: longer gaps are several. */
+static void a_gap_longer_than_a_record_is_several(void **state)
+{
+	(void)state;
+	test_ring_create(&ring, &geometries[1]);
+	test_record(&ring, 0);
+	record_aligned(16, 4096);
+	test_drain(&ring);
+	assert_int_equal(ring.gaps, 2);
+	test_ring_destroy(&ring);
+}
+
+/* 512 before the end lies a multiple of 256; a gap leads there, or none. */
+static void an_aligned_record_of_exactly_the_room_left_stays(void **state)
+{
+	const uint32_t room = 512 - RONDO_TAIL_BYTES;
+
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (uint32_t gap = 0; gap <= 64; gap += 16) {
+			for (uint32_t more = 0; more <= 1; more++) {
+				uint64_t number;
+
+				test_leave_room(&ring, room + gap);
+				number = test_number(&ring);
+				record_aligned(room + more, 256);
+				assert_true(test_number(&ring) ==
+					    number + more);
+				test_drain(&ring);
+			}
+		}
+		test_ring_destroy(&ring);
+	}
+}
+
+static void what_can_never_fit_is_too_big_and_counted_so(void **state)
+{
+	struct rondo_record record;
+	struct rondo_stats stats;
+
+	(void)state;
+	test_ring_create(&ring, &geometries[0]);
+	assert_int_equal(rondo_reserve_aligned(ring.channel, ring.id, 0, 4096,
+					       &record),
+			 -EMSGSIZE);
+	assert_int_equal(rondo_reserve(ring.channel, ring.id, 2033, &record),
+			 -EMSGSIZE);
+	assert_int_equal(rondo_reserve(ring.channel, ring.id, UINT32_MAX,
+				       &record),
+			 -EMSGSIZE);
+	test_stats(&ring, &stats);
+	assert_int_equal(stats.refused_records[RONDO_REFUSED_BIG], 3);
+	assert_true(stats.refused_bytes[RONDO_REFUSED_BIG] ==
+		    2033 + (uint64_t)UINT32_MAX);
+	test_record(&ring, 1);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
+static void an_alignment_that_is_none_is_invalid_and_not_counted(void **state)
+{
+	const uint32_t aligns[] = {
+		0, 1, 4, 7, 12, 24, 4097, 8192, UINT32_C(1) << 31};
+	struct rondo_record record;
+	struct rondo_stats stats;
+
+	(void)state;
+	test_ring_create(&ring, &geometries[1]);
+	for (size_t i = 0; i < TEST_COUNT(aligns); i++)
+		assert_int_equal(rondo_reserve_aligned(ring.channel, ring.id, 8,
+						       aligns[i], &record),
+				 -EINVAL);
+	test_stats(&ring, &stats);
+	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++)
+		assert_int_equal(stats.refused_records[cause], 0);
+	test_ring_destroy(&ring);
+}
+
+/* ---- before a ring is looked at ---- */
+
+static void an_unknown_class_is_invalid_and_the_handle_untouched(void **state)
+{
+	const uint16_t ids[] = {0, 1, 3, 0xfeff, 0xff00, 0xffff};
+	struct rondo_record record, before;
+
+	(void)state;
+	memset(&record, 0x5a, sizeof(record));
+	before = record;
+	test_ring_create(&ring, &geometries[0]);
+	for (size_t i = 0; i < TEST_COUNT(ids); i++) {
+		assert_int_equal(rondo_reserve(ring.channel, ids[i], 8,
+					       &record),
+				 -EINVAL);
+		assert_int_equal(rondo_write(ring.channel, ids[i], "x", 1),
+				 -EINVAL);
+	}
+	assert_int_equal(rondo_reserve(ring.channel, ring.id, 5000, &record),
+			 -EMSGSIZE);
+	assert_memory_equal(&record, &before, sizeof(record));
+	test_ring_destroy(&ring);
+}
+
+static void
+a_stopped_channel_refuses_without_counting_and_starts_again(void **state)
+{
+	struct rondo_record record;
+	struct rondo_stats stats;
+
+	(void)state;
+	test_ring_create(&ring, &geometries[0]);
+	test_reserve(&ring, 24, &record);
+	assert_int_equal(rondo_channel_stop(ring.channel), 0);
+	assert_int_equal(rondo_write(ring.channel, ring.id, "x", 1),
+			 -ESHUTDOWN);
+	assert_int_equal(rondo_commit(&record), 0);
+	assert_int_equal(rondo_reserve_aligned(ring.channel, ring.id, 1, 64,
+					       &record),
+			 -ESHUTDOWN);
+	assert_int_equal(rondo_channel_start(ring.channel), 0);
+	test_record(&ring, 3);
+	test_stats(&ring, &stats);
+	assert_int_equal(stats.refused_records[RONDO_REFUSED_FULL], 0);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
+/* ---- open records ---- */
+
+static void three_hundred_records_may_be_open_at_once(void **state)
+{
+	static struct rondo_record open[300];
+	uint64_t first = 0;
+
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (size_t i = 0; i < TEST_COUNT(open); i++) {
+			test_reserve(&ring, i % 24, &open[i]);
+			if (i == 0)
+				first = test_number(&ring);
+		}
+		assert_true(test_number(&ring) > first);
+		assert_in_range(rondo_head_pending(test_head(&ring)), 1, 256);
+		assert_null(test_oldest(&ring));
+		for (size_t i = 0; i < TEST_COUNT(open); i++)
+			assert_int_equal(rondo_commit(&open[i ^ 3]), 0);
+		test_drain(&ring);
+		test_ring_destroy(&ring);
+	}
+}
+
+static void
+records_committed_in_any_order_are_delivered_by_the_last(void **state)
+{
+	struct rondo_record open[8];
+
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (unsigned last = 0; last < 8; last++) {
+			for (unsigned i = 0; i < 8; i++)
+				test_reserve(&ring, 8 * i, &open[i]);
+			assert_int_equal(rondo_channel_flush(ring.channel), 1);
+			for (unsigned i = 1; i < 8; i++) {
+				assert_null(test_oldest(&ring));
+				rondo_commit(&open[(last + i) % 8]);
+			}
+			assert_null(test_oldest(&ring));
+			rondo_commit(&open[last]);
+			assert_non_null(test_oldest(&ring));
+			test_take_all(&ring);
+		}
+		test_ring_destroy(&ring);
+	}
+}
+
+/* ---- gathered records ---- */
+
+static void write_in_pieces(int count, uint32_t each)
+{
+	static char bytes[4096];
+	static struct iovec pieces[1024];
+	uint32_t sum = 0;
+
+	for (int i = 0; i < count; i++) {
+		pieces[i].iov_len = (each + (uint32_t)i) % 3;
+		pieces[i].iov_base = bytes + sum;
+		sum += (uint32_t)pieces[i].iov_len;
+	}
+	test_fill(bytes, test_expect(&ring, sum), sum);
+	assert_int_equal(rondo_writev(ring.channel, ring.id, pieces, count), 0);
+}
+
+static void a_record_is_gathered_from_any_number_of_pieces(void **state)
+{
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (int count = 0; count <= 1024; count++) {
+			write_in_pieces(count, (uint32_t)count);
+			test_take_all(&ring);
+		}
+		test_drain(&ring);
+		test_ring_destroy(&ring);
+	}
+}
+
+static void a_sum_of_pieces_that_overflows_is_too_big(void **state)
+{
+	/* Not inlined: the compiler sees that no array is so long. */
+	int (*volatile gather)(struct rondo_channel *, uint16_t,
+			       const struct iovec *, int) = rondo_writev;
+	char byte = 0;
+	struct iovec pieces[2] = {{&byte, SIZE_MAX}, {&byte, SIZE_MAX}};
+
+	(void)state;
+	test_ring_create(&ring, &geometries[0]);
+	assert_int_equal(gather(ring.channel, ring.id, pieces, 2), -EMSGSIZE);
+	pieces[0].iov_len = UINT64_C(1) << 32;
+	assert_int_equal(gather(ring.channel, ring.id, pieces, 1), -EMSGSIZE);
+	assert_int_equal(gather(ring.channel, ring.id, pieces, -1), -EINVAL);
+	assert_int_equal(gather(ring.channel, ring.id, NULL, 0), 0);
+	test_expect(&ring, 0);
+	assert_int_equal(rondo_write(ring.channel, ring.id, NULL, 0), 0);
+	test_expect(&ring, 0);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_record_of_exactly_the_room_left_stays),
+		cmocka_unit_test(one_byte_more_than_the_room_left_crosses),
+		cmocka_unit_test(
+			near_the_end_each_length_stays_or_crosses_by_its_room),
+		cmocka_unit_test(records_without_payload_fill_a_sub_buffer),
+		cmocka_unit_test(
+			a_record_of_every_length_comes_back_with_a_tail_of_zeroes),
+		cmocka_unit_test(
+			aligned_data_lies_at_its_multiple_from_any_start),
+		cmocka_unit_test(a_gap_longer_than_a_record_is_several),
+		cmocka_unit_test(
+			an_aligned_record_of_exactly_the_room_left_stays),
+		cmocka_unit_test(what_can_never_fit_is_too_big_and_counted_so),
+		cmocka_unit_test(
+			an_alignment_that_is_none_is_invalid_and_not_counted),
+		cmocka_unit_test(
+			an_unknown_class_is_invalid_and_the_handle_untouched),
+		cmocka_unit_test(
+			a_stopped_channel_refuses_without_counting_and_starts_again),
+		cmocka_unit_test(three_hundred_records_may_be_open_at_once),
+		cmocka_unit_test(
+			records_committed_in_any_order_are_delivered_by_the_last),
+		cmocka_unit_test(
+			a_record_is_gathered_from_any_number_of_pieces),
+		cmocka_unit_test(a_sum_of_pieces_that_overflows_is_too_big),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
