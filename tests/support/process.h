@@ -6,6 +6,7 @@
 #define RONDO_TESTS_SUPPORT_PROCESS_H
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,7 @@ static inline int test_in_child(int (*what)(void *), void *argument)
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		signal(SIGALRM, SIG_DFL);
 		alarm(30); /* a child that hangs is a failure, not a wait */
 		_exit(what(argument));
 	}
