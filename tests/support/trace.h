@@ -128,9 +128,11 @@ static inline char *trace_read_clean(const char *directory, const char *options)
 /* How often word occurs. */
 static inline unsigned trace_count(const char *text, const char *word)
 {
+	const char *end = text + strlen(text);
 	unsigned count = 0;
 
-	while ((text = strstr(text, word)) != NULL) {
+	while ((text = memmem(text, (size_t)(end - text), word,
+			      strlen(word))) != NULL) {
 		text += strlen(word);
 		count++;
 	}

@@ -1,0 +1,1143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Traces, from records to what babeltrace2 prints of them. It must not warn,
+ * but of losses that a test made, and those to the last one.
+ */
+#include "support/test.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <rondo/rondo.h>
+
+#include "control.h"
+#include "support/trace.h"
+
+#define PLAIN "--clock-seconds --no-delta"
+#define SECOND INT64_C(1000000000)
+
+struct sample {
+	uint64_t thread;
+	uint64_t value;
+};
+
+static const struct rondo_field sample_fields[] = {
+	{.name = "thread",
+	 .type = RONDO_FIELD_U64,
+	 .offset = offsetof(struct sample, thread)},
+	{.name = "value",
+	 .type = RONDO_FIELD_U64,
+	 .offset = offsetof(struct sample, value)},
+};
+
+/* A channel with a class of samples, and a writer of it. */
+struct fixture {
+	struct rondo_channel *channel;
+	struct rondo_writer *writer;
+	char scratch[512];
+	char directory[600]; /* of the trace, within scratch */
+	uint16_t id;
+};
+
+static uint16_t add_class(struct rondo_channel *channel, const char *name,
+			  const struct rondo_field *fields, uint32_t count)
+{
+	struct rondo_event_class event_class = {
+		.size = sizeof(event_class),
+		.loglevel = 6,
+		.name = name,
+		.fields = fields,
+		.field_count = count,
+		.field_size = sizeof(*fields),
+	};
+	uint16_t id;
+
+	assert_int_equal(rondo_event_register(channel, &event_class, &id), 0);
+	return id;
+}
+
+static void set_up_channel(struct fixture *fixture,
+			   const struct rondo_config *config)
+{
+	assert_int_equal(rondo_channel_create(config, &fixture->channel), 0);
+	fixture->id = add_class(fixture->channel, "t:sample", sample_fields,
+				TEST_COUNT(sample_fields));
+	fixture->writer = NULL;
+	trace_scratch(fixture->scratch);
+	snprintf(fixture->directory, sizeof(fixture->directory), "%s/trace",
+		 fixture->scratch);
+}
+
+static void set_up(struct fixture *fixture, const struct rondo_config *config)
+{
+	set_up_channel(fixture, config);
+	assert_int_equal(rondo_writer_open(fixture->channel, fixture->directory,
+					   &fixture->writer),
+			 0);
+}
+
+static void tear_down(struct fixture *fixture)
+{
+	assert_int_equal(rondo_channel_destroy(fixture->channel), 0);
+	trace_remove(fixture->scratch);
+}
+
+static struct rondo_config small_config(uint32_t flags)
+{
+	return (struct rondo_config){
+		.size = sizeof(struct rondo_config),
+		.flags = flags,
+		.subbuf_bytes = 4096,
+		.subbuf_count = 4,
+	};
+}
+
+/* One ring has them all: its thread does not move. */
+static void pin(void)
+{
+	cpu_set_t set;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &set)) {
+			CPU_ZERO(&set);
+			CPU_SET(cpu, &set);
+			break;
+		}
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof(set), &set), 0);
+}
+
+static int record(struct fixture *fixture, uint64_t thread, uint64_t value)
+{
+	const struct sample sample = {thread, value};
+
+	return rondo_write(fixture->channel, fixture->id, &sample,
+			   sizeof(sample));
+}
+
+static struct rondo_stats stats_of(const struct fixture *fixture)
+{
+	struct rondo_stats stats;
+
+	assert_int_equal(rondo_channel_stats(fixture->channel, &stats), 0);
+	return stats;
+}
+
+static uint64_t refused_of(const struct fixture *fixture)
+{
+	struct rondo_stats stats = stats_of(fixture);
+
+	return stats.refused_records[0] + stats.refused_records[1] +
+	       stats.refused_records[2];
+}
+
+/* The sum of N in "Tracer discarded N events" and the like. */
+static uint64_t lost_by(const char *warnings, const char *what)
+{
+	static const char start[] = "Tracer discarded ";
+	uint64_t sum = 0, number;
+	char word[32];
+
+	while ((warnings = strstr(warnings, start)) != NULL) {
+		warnings += strlen(start);
+		assert_int_equal(
+			sscanf(warnings, "%" SCNu64 " %31s", &number, word), 2);
+		if (!strncmp(word, what, strlen(what)))
+			sum += number;
+	}
+	return sum;
+}
+
+/* Nothing but so many lost events and packets. Returns what was not lost. */
+static char *read_with_losses(const char *directory, uint64_t events,
+			      uint64_t packets)
+{
+	struct trace_text text = trace_read(directory, PLAIN);
+	const char *line = text.warnings;
+
+	assert_int_equal(lost_by(line, "event"), events);
+	assert_int_equal(lost_by(line, "packet"), packets);
+	while (*line) {
+		size_t length = strcspn(line, "\n");
+
+		if (strspn(line, " \n") < length &&
+		    strncmp(line + strspn(line, " "),
+			    "WARNING: Tracer discarded ", 26))
+			fail_msg("babeltrace2 warns: %s", line);
+		line += length + (line[length] == '\n');
+	}
+	free(text.warnings);
+	return text.events;
+}
+
+/* Line by line: functions of the C library look for the end of all of it. */
+static bool next_line(const char **text, char line[1024])
+{
+	const char *end = strchrnul(*text, '\n');
+
+	if (!**text)
+		return false;
+	assert_in_range(end - *text, 0, 1023);
+	memcpy(line, *text, (size_t)(end - *text));
+	line[end - *text] = 0;
+	*text = end + (*end == '\n');
+	return true;
+}
+
+/* Values of a thread, in the order of the trace, are first, first + 1, ...
+ * Gaps are no records of its. */
+static uint64_t count_ascending(const char *events, uint64_t thread,
+				uint64_t first)
+{
+	uint64_t count = 0, of, value;
+	char line[1024], *at;
+
+	while (next_line(&events, line)) {
+		at = strstr(line, "{ thread = ");
+		if (!at) {
+			assert_non_null(strstr(line, " rondo:"));
+			continue;
+		}
+		assert_int_equal(sscanf(at,
+					"{ thread = %" SCNu64
+					", value = %" SCNu64 " }",
+					&of, &value),
+				 2);
+		if (of == thread)
+			assert_int_equal(value, first + count++);
+	}
+	return count;
+}
+
+struct thread {
+	struct fixture *fixture;
+	uint64_t index;
+	uint64_t count;
+	uint64_t done;
+	pthread_t thread;
+};
+
+static void *record_all(void *argument)
+{
+	struct thread *thread = argument;
+
+	while (thread->done < thread->count) {
+		int result =
+			record(thread->fixture, thread->index, thread->done);
+
+		if (!result)
+			thread->done++;
+		else
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void every_record_is_read_back_in_order(void **state)
+{
+	const struct rondo_config config = {.size = sizeof(config),
+					    .subbuf_bytes = 16384,
+					    .spare_count = 2};
+	struct thread threads[3];
+	struct rondo_writer_stats stats;
+	struct fixture fixture;
+	uint64_t refused;
+	char *events;
+	size_t i;
+
+	(void)state;
+	set_up(&fixture, &config);
+	assert_int_equal(rondo_writer_start(fixture.writer), 0);
+	for (i = 0; i < TEST_COUNT(threads); i++) {
+		threads[i] = (struct thread){&fixture, i, 20000, 0, 0};
+		pthread_create(&threads[i].thread, NULL, record_all,
+			       &threads[i]);
+	}
+	for (i = 0; i < TEST_COUNT(threads); i++)
+		pthread_join(threads[i].thread, NULL);
+	refused = refused_of(&fixture);
+	assert_int_equal(rondo_writer_stop(fixture.writer), 0);
+	assert_int_equal(rondo_writer_stats(fixture.writer, &stats), 0);
+	assert_int_equal(stats.write_errors, 0);
+	assert_int_equal(stats.malformed, 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = read_with_losses(fixture.directory, refused, 0);
+	for (i = 0; i < TEST_COUNT(threads); i++)
+		assert_int_equal(count_ascending(events, i, 0), 20000);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void refused_records_are_discarded_events_to_the_last(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct fixture fixture;
+	uint64_t good = 0;
+	char *events;
+	int i, round;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 1500; i++)
+			good += !record(&fixture, 0, good);
+		if (round < 2)
+			assert_true(rondo_writer_step(fixture.writer, 0) > 0);
+	}
+	assert_int_equal(good + refused_of(&fixture), 4500);
+	assert_in_range(refused_of(&fixture), 2000, 4499);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = read_with_losses(fixture.directory, refused_of(&fixture), 0);
+	assert_int_equal(count_ascending(events, 0, 0), good);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void a_recording_of_nothing_but_refusals_says_so(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	static const char large[2033];
+	struct fixture fixture;
+	char *events;
+	int i;
+
+	(void)state;
+	set_up(&fixture, &config);
+	for (i = 0; i < 7; i++)
+		assert_int_equal(rondo_write(fixture.channel, fixture.id, large,
+					     sizeof(large)),
+				 -EMSGSIZE);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = read_with_losses(fixture.directory, 7, 0);
+	assert_string_equal(events, "");
+	free(events);
+	tear_down(&fixture);
+}
+
+static void what_was_lost_before_the_writer_is_not_its_loss(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	static const char large[2033];
+	struct fixture fixture;
+	char *events;
+
+	(void)state;
+	set_up_channel(&fixture, &config);
+	rondo_write(fixture.channel, fixture.id, large, sizeof(large));
+	assert_int_equal(rondo_writer_open(fixture.channel, fixture.directory,
+					   &fixture.writer),
+			 0);
+	assert_int_equal(record(&fixture, 0, 0), 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = read_with_losses(fixture.directory, 0, 0);
+	assert_int_equal(count_ascending(events, 0, 0), 1);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void overwritten_sub_buffers_are_lost_packets(void **state)
+{
+	const struct rondo_config config = small_config(RONDO_OVERWRITE);
+	struct fixture fixture;
+	struct rondo_stats stats;
+	uint64_t value;
+	char *events, *last;
+	int round;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	for (round = 0, value = 0; round < 3; round++) {
+		while (value < 2000 * (round + 1u))
+			assert_int_equal(record(&fixture, 0, value++), 0);
+		if (round < 2)
+			assert_true(rondo_writer_step(fixture.writer, 0) > 0);
+	}
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	stats = stats_of(&fixture);
+	assert_in_range(stats.overwritten, 10, 100);
+	events = read_with_losses(fixture.directory, 0, stats.overwritten);
+	last = strrchr(events, '=');
+	assert_non_null(last);
+	assert_int_equal(strtoull(last + 1, NULL, 10), value - 1);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void a_trace_can_be_read_at_any_moment(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct fixture fixture;
+	uint64_t value = 0;
+	char name[32], *events;
+	int round, i;
+
+	(void)state;
+	set_up(&fixture, &config);
+	for (round = 0; round < 5; round++) {
+		/* A class that no metadata has seen, used at once. */
+		snprintf(name, sizeof(name), "t:round%d", round);
+		fixture.id = add_class(fixture.channel, name, sample_fields,
+				       TEST_COUNT(sample_fields));
+		for (i = 0; i < 100; i++)
+			assert_int_equal(record(&fixture, 0, value++), 0);
+		rondo_channel_flush(fixture.channel);
+		assert_true(rondo_writer_step(fixture.writer, 0) > 0);
+		events = trace_read_clean(fixture.directory, PLAIN);
+		assert_int_equal(count_ascending(events, 0, 0), value);
+		assert_int_equal(trace_count(events, name), 100);
+		free(events);
+	}
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), value);
+	free(events);
+	tear_down(&fixture);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * SECOND + now.tv_nsec;
+}
+
+static void record_between(struct fixture *fixture, uint64_t value,
+			   int64_t around[2])
+{
+	around[0] = now_ns();
+	assert_int_equal(record(fixture, 0, value), 0);
+	around[1] = now_ns();
+}
+
+/* The time that the trace has for the n-th record. */
+static int64_t time_in(const char *events, unsigned n)
+{
+	int64_t seconds, ns;
+
+	while (n--)
+		events = strchr(events, '\n') + 1;
+	assert_int_equal(
+		sscanf(events, "[%" SCNd64 ".%" SCNd64 "]", &seconds, &ns), 2);
+	return seconds * SECOND + ns;
+}
+
+static void times_are_wall_time(uint32_t clock)
+{
+	const struct rondo_config config = {.size = sizeof(config),
+					    .clock = clock};
+	int64_t first[2], last[2];
+	struct fixture fixture;
+	char *events;
+
+	set_up(&fixture, &config);
+	record_between(&fixture, 0, first);
+	usleep(300000);
+	record_between(&fixture, 1, last);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(trace_count(events, "\n"), 2);
+	assert_in_range(time_in(events, 0), first[0] - 1000, first[1] + 1000);
+	assert_in_range(time_in(events, 1), last[0] - 1000, last[1] + 1000);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void a_record_has_the_wall_time_of_its_making(void **state)
+{
+	(void)state;
+	times_are_wall_time(RONDO_CLOCK_FASTEST);
+	times_are_wall_time(RONDO_CLOCK_MONOTONIC);
+	times_are_wall_time(RONDO_CLOCK_REALTIME);
+}
+
+static void a_trace_without_a_clock_keeps_its_order(void **state)
+{
+	const struct rondo_config config = {.size = sizeof(config),
+					    .clock = RONDO_CLOCK_NONE};
+	struct fixture fixture;
+	uint64_t value;
+	char *events;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	for (value = 0; value < 100; value++)
+		assert_int_equal(record(&fixture, 0, value), 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), 100);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void large_records_are_read_back(void **state)
+{
+	static const struct rondo_field fields[] = {
+		{.name = "length", .type = RONDO_FIELD_U32},
+		{.name = "text", .type = RONDO_FIELD_STRING, .offset = 4},
+	};
+	const struct rondo_config config = {.size = sizeof(config),
+					    .record_max = 40000};
+	struct rondo_record room;
+	struct fixture fixture;
+	uint32_t length;
+	char *events;
+	uint16_t id;
+
+	(void)state;
+	set_up(&fixture, &config);
+	id = add_class(fixture.channel, "t:large", fields, 2);
+	for (length = 1; length < 39000; length += 997) {
+		assert_int_equal(rondo_reserve(fixture.channel, id, length + 5,
+					       &room),
+				 0);
+		memcpy(room.data, &length, 4);
+		memset((char *)room.data + 4, 'x', length);
+		((char *)room.data)[4 + length] = 0;
+		assert_int_equal(rondo_commit(&room), 0);
+	}
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(trace_count(events, "t:large"), 40);
+	free(events);
+	tear_down(&fixture);
+}
+
+/* ---- records that are not what their class says ---- */
+
+static void the_padding_of_a_c_struct_is_no_record(void **state)
+{
+	struct padded {
+		uint64_t first;
+		uint32_t second;
+	} value = {1, 2};
+	static const struct rondo_field fields[] = {
+		{.name = "first", .type = RONDO_FIELD_U64},
+		{.name = "second", .type = RONDO_FIELD_U32, .offset = 8},
+	};
+	const struct rondo_config config = small_config(0);
+	struct rondo_writer_stats stats;
+	struct fixture fixture;
+	char *events;
+	uint16_t id;
+	int i;
+
+	(void)state;
+	set_up(&fixture, &config);
+	id = add_class(fixture.channel, "t:padded", fields, 2);
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(rondo_write(fixture.channel, id, &value,
+					     sizeof(value)),
+				 0);
+		assert_int_equal(rondo_write(fixture.channel, id, &value, 12),
+				 0);
+		if (i % 2)
+			assert_int_equal(rondo_write(fixture.channel, id,
+						     &value, sizeof(value)),
+					 0);
+		rondo_channel_flush(fixture.channel);
+		rondo_writer_step(fixture.writer, 0);
+	}
+	assert_int_equal(rondo_writer_stats(fixture.writer, &stats), 0);
+	assert_int_equal(stats.malformed, 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(trace_count(events, "{ first = 1, second = 2 }"), 25);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void mistake_sizes(uint32_t record_max)
+{
+	static const struct rondo_field text_field[] = {
+		{.name = "text", .type = RONDO_FIELD_STRING}};
+	struct rondo_config config = small_config(0);
+	struct rondo_writer_stats stats;
+	struct fixture fixture;
+	const char zero[64] = "";
+	char *events;
+	uint16_t text;
+
+	config.record_max = record_max;
+	config.subbuf_bytes = 16384;
+	set_up(&fixture, &config);
+	text = add_class(fixture.channel, "t:text", text_field, 1);
+	for (uint32_t bytes = 0; bytes <= sizeof(zero); bytes += 4) {
+		assert_int_equal(rondo_write(fixture.channel, fixture.id, zero,
+					     bytes),
+				 0);
+		assert_int_equal(record(&fixture, 7, bytes), 0);
+		/* No NUL in it. */
+		assert_int_equal(
+			rondo_write(fixture.channel, text, "abcdefgh", 8), 0);
+	}
+	rondo_channel_flush(fixture.channel);
+	assert_int_equal(rondo_writer_step(fixture.writer, 0), 1);
+	assert_int_equal(rondo_writer_stats(fixture.writer, &stats), 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(trace_count(events, "{ thread = 7, value = "), 17);
+	/* Of the right size, or so that the next one is found: 12 and 16 (a
+	 * payload of 12 is too short). */
+	assert_int_equal(trace_count(events, "{ thread = 0, value = 0 }") +
+				 stats.malformed,
+			 34);
+	assert_in_range(stats.malformed, 31, 33);
+	assert_int_equal(trace_count(events, "t:text"), 0);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void records_of_a_wrong_size_do_not_harm_the_others(void **state)
+{
+	(void)state;
+	mistake_sizes(2032);
+	mistake_sizes(4096);
+}
+
+/* ---- out of turn ---- */
+
+static void what_comes_out_of_turn_is_read_too(void **state)
+{
+	struct rondo_config config = small_config(0);
+	struct rondo_writer_stats stats;
+	struct rondo_record stalled[3];
+	struct fixture fixture;
+	uint64_t value = 0;
+	char *events;
+	int round, i;
+
+	(void)state;
+	pin();
+	config.stall_ms = 1;
+	config.subbuf_count = 8;
+	set_up(&fixture, &config);
+	for (round = 0; round < 3; round++) {
+		assert_int_equal(rondo_reserve(fixture.channel, fixture.id, 16,
+					       &stalled[round]),
+				 0);
+		for (i = 0; i < 400; i++)
+			assert_int_equal(record(&fixture, 0, value++), 0);
+		rondo_channel_flush(fixture.channel);
+		do {
+			assert_true(rondo_writer_step(fixture.writer,
+						      SECOND / 100) >= 0);
+			rondo_writer_stats(fixture.writer, &stats);
+		} while (stats.late_packets <= (unsigned)round);
+	}
+	for (round = 0; round < 3; round++) {
+		memset(stalled[round].data, 0, 16);
+		rondo_commit(&stalled[round]);
+	}
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), value);
+	free(events);
+	tear_down(&fixture);
+}
+
+/* ---- snapshots ---- */
+
+static void *record_on(void *argument)
+{
+	struct thread *thread = argument;
+
+	while (!__atomic_load_n(&thread->count, __ATOMIC_RELAXED))
+		if (!record(thread->fixture, thread->index, thread->done))
+			thread->done++;
+	return NULL;
+}
+
+static void a_snapshot_is_taken_while_producers_run(void **state)
+{
+	struct rondo_config config = small_config(RONDO_OVERWRITE);
+	struct thread threads[2];
+	struct fixture fixture;
+	struct trace_text text;
+	char directory[700];
+	size_t i;
+	int round, packets;
+
+	(void)state;
+	config.spare_count = 4;
+	set_up_channel(&fixture, &config);
+	for (i = 0; i < TEST_COUNT(threads); i++) {
+		threads[i] = (struct thread){&fixture, i, 0, 0, 0};
+		pthread_create(&threads[i].thread, NULL, record_on,
+			       &threads[i]);
+	}
+	for (round = 0; round < 4; round++) {
+		snprintf(directory, sizeof(directory), "%s.%d",
+			 fixture.directory, round);
+		while (stats_of(&fixture).delivered < 20u * (round + 1u))
+			sched_yield();
+		packets = rondo_snapshot(fixture.channel, directory);
+		assert_true(packets > 0);
+		text = trace_read(directory, PLAIN);
+		assert_true(trace_count(text.events, "t:sample") > 100);
+		assert_int_equal(trace_count(text.warnings, "WARNING"),
+				 trace_count(text.warnings, "discarded"));
+		trace_free(&text);
+	}
+	for (i = 0; i < TEST_COUNT(threads); i++) {
+		__atomic_store_n(&threads[i].count, 1, __ATOMIC_RELAXED);
+		pthread_join(threads[i].thread, NULL);
+	}
+	tear_down(&fixture);
+}
+
+static void a_snapshot_of_a_quiet_recorder_has_all_it_holds(void **state)
+{
+	const struct rondo_config config = small_config(RONDO_OVERWRITE);
+	struct fixture fixture;
+	struct trace_text text;
+	uint64_t value;
+
+	(void)state;
+	pin();
+	set_up_channel(&fixture, &config);
+	for (value = 0; value < 5000; value++)
+		assert_int_equal(record(&fixture, 0, value), 0);
+	assert_in_range(rondo_snapshot(fixture.channel, fixture.directory), 3,
+			4);
+	text = trace_read(fixture.directory, PLAIN);
+	assert_in_range(trace_count(text.events, "t:sample"), 450, 700);
+	assert_int_equal(trace_count(text.events, "value = 4999 }"), 1);
+	trace_free(&text);
+	/* It was taken, and the next one begins anew. */
+	assert_int_equal(record(&fixture, 1, 0), 0);
+	trace_remove(fixture.directory);
+	assert_int_equal(rondo_snapshot(fixture.channel, fixture.directory), 1);
+	text = trace_read(fixture.directory, PLAIN);
+	assert_int_equal(trace_count(text.events, "t:sample"), 1);
+	trace_free(&text);
+	tear_down(&fixture);
+}
+
+/* ---- trouble ---- */
+
+static void a_directory_that_is_not_empty_is_refused(void **state)
+{
+	struct rondo_writer *writer = NULL, *other = NULL;
+	struct fixture fixture;
+	char missing[700];
+
+	(void)state;
+	set_up_channel(&fixture, NULL);
+	snprintf(missing, sizeof(missing), "%s/no/trace", fixture.scratch);
+	assert_int_equal(rondo_writer_open(fixture.channel, missing, &writer),
+			 -ENOENT);
+	assert_int_equal(rondo_writer_open(fixture.channel, "", &writer),
+			 -ENOENT);
+	trace_put(fixture.scratch, "file", "x", 1);
+	assert_int_equal(rondo_writer_open(fixture.channel, fixture.scratch,
+					   &writer),
+			 -ENOTEMPTY);
+	snprintf(missing, sizeof(missing), "%s/file", fixture.scratch);
+	assert_int_equal(rondo_writer_open(fixture.channel, missing, &writer),
+			 -ENOTDIR);
+	assert_null(writer);
+	assert_int_equal(rondo_writer_open(fixture.channel, fixture.directory,
+					   &writer),
+			 0);
+	snprintf(missing, sizeof(missing), "%s/other", fixture.scratch);
+	assert_int_equal(rondo_writer_open(fixture.channel, missing, &other),
+			 -EBUSY);
+	assert_int_equal(access(missing, F_OK), -1);
+	assert_int_equal(rondo_channel_destroy(fixture.channel), -EBUSY);
+	assert_int_equal(rondo_writer_close(writer), 0);
+	assert_int_equal(rondo_writer_close(NULL), 0);
+	tear_down(&fixture);
+}
+
+static void a_relative_directory_stays_where_it_was(void **state)
+{
+	const struct rondo_config config = {.size = sizeof(config),
+					    .name = "../.a b/c"};
+	struct fixture fixture;
+	char before[4096], *events;
+
+	(void)state;
+	set_up_channel(&fixture, &config);
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_int_equal(chdir(fixture.scratch), 0);
+	assert_int_equal(rondo_writer_open(fixture.channel, "trace",
+					   &fixture.writer),
+			 0);
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(record(&fixture, 0, 0), 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(chdir(before), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), 1);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void a_recording_without_records_is_a_trace_without_streams(void **state)
+{
+	struct fixture fixture;
+	char *events;
+
+	(void)state;
+	set_up(&fixture, NULL);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(trace_shell("test \"$(ls -A '%s')\" = metadata",
+				     fixture.directory),
+			 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_string_equal(events, "");
+	free(events);
+	tear_down(&fixture);
+}
+
+/* As daemons do; then their own files get the numbers. */
+static int take_descriptors_away(const char *path, int files[1024])
+{
+	int count = 0;
+
+	for (int fd = 3; fd < 1024; fd++)
+		close(fd);
+	while (count < 700) {
+		files[count] = open(path, O_RDWR | O_CREAT, 0600);
+		assert_true(files[count] >= 0);
+		count++;
+	}
+	return count;
+}
+
+static void a_program_may_close_our_descriptors(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct rlimit limit;
+	struct fixture fixture;
+	uint64_t value = 0;
+	char path[700], *events;
+	int files[1024], count, round, i;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < 1024)
+		skip();
+	set_up(&fixture, &config);
+	snprintf(path, sizeof(path), "%s/victim", fixture.scratch);
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 100; i++)
+			assert_int_equal(record(&fixture, 0, value++), 0);
+		rondo_channel_flush(fixture.channel);
+		assert_true(rondo_writer_step(fixture.writer, 0) > 0);
+		count = take_descriptors_away(path, files);
+		for (i = 0; i < 10; i++)
+			assert_int_equal(record(&fixture, 0, value++), 0);
+		rondo_channel_flush(fixture.channel);
+		assert_true(rondo_writer_step(fixture.writer, 0) > 0);
+		for (i = 0; i < count; i++)
+			assert_int_equal(close(files[i]), 0);
+	}
+	take_descriptors_away(path, files);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	for (i = 0; i < count; i++)
+		assert_int_equal(close(files[i]), 0);
+	assert_int_equal(trace_shell("test -e '%s' -a ! -s '%s'", path, path),
+			 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), value);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void set_file_limit(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static int step_with(struct fixture *fixture, uint64_t *value)
+{
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(record(fixture, 0, (*value)++), 0);
+	rondo_channel_flush(fixture->channel);
+	return rondo_writer_step(fixture->writer, 0);
+}
+
+static void a_file_size_limit_costs_packets_and_no_more(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct rondo_writer_stats stats;
+	struct fixture fixture;
+	uint64_t value = 0;
+	char *events;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	set_file_limit(0);
+	assert_int_equal(step_with(&fixture, &value), -EFBIG);
+	set_file_limit(4096);
+	assert_int_equal(step_with(&fixture, &value), 1);
+	assert_int_equal(step_with(&fixture, &value), -EFBIG);
+	assert_int_equal(step_with(&fixture, &value), -EFBIG);
+	set_file_limit(RLIM_INFINITY);
+	assert_int_equal(step_with(&fixture, &value), 1);
+	set_file_limit(4096);
+	assert_int_equal(step_with(&fixture, &value), -EFBIG);
+	set_file_limit(RLIM_INFINITY);
+	rondo_writer_stats(fixture.writer, &stats);
+	assert_int_equal(stats.packets, 2);
+	assert_int_equal(stats.write_errors, 4);
+	assert_int_equal(stats.last_error, -EFBIG);
+	assert_int_equal(rondo_writer_close(fixture.writer), -EFBIG);
+	events = read_with_losses(fixture.directory, 0, 3);
+	assert_int_equal(trace_count(events, "t:sample"), 200);
+	free(events);
+	tear_down(&fixture);
+}
+
+/* In a child, whose mounts are its own. 0; 1: failed; TEST_SKIP. */
+static int fill_the_disk(struct fixture *fixture)
+{
+	const struct rondo_config config = {.size = sizeof(config),
+					    .subbuf_bytes = 16384};
+	uint64_t value = 0, good = 0;
+	int result = 1;
+	char *events;
+
+	set_up_channel(fixture, &config);
+	if (unshare(CLONE_NEWNS) ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", fixture->scratch, "tmpfs", 0, "size=150k"))
+		return TEST_SKIP;
+	assert_int_equal(rondo_writer_open(fixture->channel, fixture->directory,
+					   &fixture->writer),
+			 0);
+	while (result > 0) {
+		for (int i = 0; i < 500; i++)
+			assert_int_equal(record(fixture, 0, value++), 0);
+		rondo_channel_flush(fixture->channel);
+		result = rondo_writer_step(fixture->writer, 0);
+		good += result > 0;
+	}
+	assert_int_equal(result, -ENOSPC);
+	assert_int_equal(rondo_writer_close(fixture->writer), -ENOSPC);
+	/* babeltrace2's output goes there too. */
+	assert_int_equal(mount("none", fixture->scratch, "tmpfs", MS_REMOUNT,
+			       "size=10m"),
+			 0);
+	events = trace_read(fixture->directory, PLAIN).events;
+	assert_int_equal(trace_count(events, "t:sample"), good * 500);
+	return 0;
+}
+
+/* Of a child that returned what it returned; a failed assertion is 1. */
+static int status_of(pid_t child)
+{
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void a_full_disk_leaves_whole_packets(void **state)
+{
+	struct fixture fixture;
+	pid_t child;
+	int status;
+
+	(void)state;
+	pin();
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		_exit(fill_the_disk(&fixture));
+	status = status_of(child);
+	if (status == TEST_SKIP)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+static void a_child_of_fork_leaves_the_trace_alone(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct fixture fixture;
+	uint64_t value = 0;
+	pid_t child;
+	char *events;
+
+	(void)state;
+	set_up(&fixture, &config);
+	assert_int_equal(step_with(&fixture, &value), 1);
+	assert_int_equal(rondo_writer_start(fixture.writer), 0);
+	fflush(NULL);
+	child = fork();
+	if (!child) {
+		alarm(20);
+		if (rondo_writer_step(fixture.writer, 0) != -ESHUTDOWN ||
+		    rondo_writer_start(fixture.writer) != -ESHUTDOWN ||
+		    rondo_writer_stop(fixture.writer) != -ESHUTDOWN)
+			_exit(2);
+		_exit(rondo_writer_close(fixture.writer) != 0);
+	}
+	assert_int_equal(status_of(child), 0);
+	assert_int_equal(rondo_writer_stop(fixture.writer), 0);
+	assert_int_equal(step_with(&fixture, &value), 1);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), value);
+	free(events);
+	tear_down(&fixture);
+}
+
+/* ---- the thread ---- */
+
+static uint64_t packets_of(const struct fixture *fixture)
+{
+	struct rondo_writer_stats stats;
+
+	assert_int_equal(rondo_writer_stats(fixture->writer, &stats), 0);
+	return stats.packets;
+}
+
+static void the_thread_can_be_stopped_and_started(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct fixture fixture;
+	uint64_t value = 0;
+	char *events;
+	int round, i;
+
+	(void)state;
+	set_up(&fixture, &config);
+	assert_int_equal(rondo_writer_stop(fixture.writer), 0);
+	for (round = 0; round < 20; round++) {
+		assert_int_equal(rondo_writer_start(fixture.writer), 0);
+		assert_int_equal(rondo_writer_start(fixture.writer), -EALREADY);
+		assert_int_equal(rondo_writer_step(fixture.writer, 0), -EBUSY);
+		for (i = 0; i < 10; i++)
+			assert_int_equal(record(&fixture, 0, value++), 0);
+		rondo_channel_flush(fixture.channel);
+		while (packets_of(&fixture) <= (unsigned)round)
+			sched_yield();
+		assert_int_equal(rondo_writer_stop(fixture.writer), 0);
+	}
+	assert_int_equal(rondo_writer_start(fixture.writer), 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), value);
+	free(events);
+	tear_down(&fixture);
+}
+
+static void the_thread_rests_while_the_channel_is_stopped(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct timespec before, after;
+	struct fixture fixture;
+	char *events;
+	int64_t used;
+
+	(void)state;
+	set_up(&fixture, &config);
+	assert_int_equal(rondo_writer_start(fixture.writer), 0);
+	assert_int_equal(record(&fixture, 0, 0), 0);
+	assert_int_equal(rondo_channel_stop(fixture.channel), 0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	usleep(200000);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	used = (after.tv_sec - before.tv_sec) * SECOND + after.tv_nsec -
+	       before.tv_nsec;
+	/* Spinning it would be the whole of them. */
+	assert_true(used < 100000000);
+	assert_int_equal(rondo_channel_start(fixture.channel), 0);
+	assert_int_equal(record(&fixture, 0, 1), 0);
+	rondo_channel_flush(fixture.channel);
+	while (!packets_of(&fixture))
+		sched_yield();
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), 2);
+	free(events);
+	tear_down(&fixture);
+}
+
+static volatile sig_atomic_t handled_by;
+
+static void note_thread(int number)
+{
+	(void)number;
+	handled_by = gettid();
+}
+
+static void the_thread_handles_no_signal(void **state)
+{
+	struct sigaction action = {.sa_handler = note_thread}, before;
+	sigset_t usr1, old;
+	struct fixture fixture;
+
+	(void)state;
+	set_up(&fixture, NULL);
+	assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+	assert_int_equal(rondo_writer_start(fixture.writer), 0);
+	/* Nobody but the thread could take it now. */
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &usr1, &old);
+	kill(getpid(), SIGUSR1);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(handled_by, 0);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	assert_int_equal(handled_by, getpid());
+	sigaction(SIGUSR1, &before, NULL);
+	tear_down(&fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_record_is_read_back_in_order),
+		cmocka_unit_test(
+			refused_records_are_discarded_events_to_the_last),
+		cmocka_unit_test(a_recording_of_nothing_but_refusals_says_so),
+		cmocka_unit_test(
+			what_was_lost_before_the_writer_is_not_its_loss),
+		cmocka_unit_test(overwritten_sub_buffers_are_lost_packets),
+		cmocka_unit_test(a_trace_can_be_read_at_any_moment),
+		cmocka_unit_test(a_record_has_the_wall_time_of_its_making),
+		cmocka_unit_test(a_trace_without_a_clock_keeps_its_order),
+		cmocka_unit_test(large_records_are_read_back),
+		cmocka_unit_test(the_padding_of_a_c_struct_is_no_record),
+		cmocka_unit_test(
+			records_of_a_wrong_size_do_not_harm_the_others),
+		cmocka_unit_test(what_comes_out_of_turn_is_read_too),
+		cmocka_unit_test(a_snapshot_is_taken_while_producers_run),
+		cmocka_unit_test(
+			a_snapshot_of_a_quiet_recorder_has_all_it_holds),
+		cmocka_unit_test(a_directory_that_is_not_empty_is_refused),
+		cmocka_unit_test(a_relative_directory_stays_where_it_was),
+		cmocka_unit_test(
+			a_recording_without_records_is_a_trace_without_streams),
+		cmocka_unit_test(a_program_may_close_our_descriptors),
+		cmocka_unit_test(a_file_size_limit_costs_packets_and_no_more),
+		cmocka_unit_test(a_full_disk_leaves_whole_packets),
+		cmocka_unit_test(a_child_of_fork_leaves_the_trace_alone),
+		cmocka_unit_test(the_thread_can_be_stopped_and_started),
+		cmocka_unit_test(the_thread_rests_while_the_channel_is_stopped),
+		cmocka_unit_test(the_thread_handles_no_signal),
+	};
+
+	if (!trace_can_be_read())
+		return TEST_SKIP;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
