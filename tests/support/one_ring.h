@@ -39,7 +39,8 @@ struct test_ring {
 	uint32_t taken;	 /* sub-buffers */
 	uint32_t gaps;	 /* records of rondo's own in them */
 	uint64_t last_end;
-	bool any_order; /* records may come out of turn */
+	struct rondo_packet packet; /* of the sub-buffer read last */
+	bool any_order;		    /* records may come out of turn */
 	uint16_t id;
 	struct test_entry log[TEST_LOG_RECORDS];
 };
@@ -197,20 +198,20 @@ static inline uint64_t test_offset(const struct test_ring *r)
 			   r->map->header_bytes);
 }
 
-/* Bytes of payload that still fit into what is open. */
-static inline uint32_t test_room(const struct test_ring *r)
+/* Bytes of payload that still fit into what is open; negative: not even 0. */
+static inline int64_t test_room(const struct test_ring *r)
 {
-	return (uint32_t)(r->map->subbuf_bytes - RONDO_TAIL_BYTES -
-			  r->map->header_bytes - test_offset(r));
+	return (int64_t)(r->map->subbuf_bytes - RONDO_TAIL_BYTES -
+			 r->map->header_bytes - test_offset(r));
 }
 
 /* Records until exactly so much room is left (a multiple of the header). */
-static inline void test_leave_room(struct test_ring *r, uint32_t room)
+static inline void test_leave_room(struct test_ring *r, int64_t room)
 {
 	while (test_offset(r) == 0 || test_room(r) < room)
 		test_record(r, 0);
 	while (test_room(r) > room) {
-		uint32_t more = test_room(r) - room;
+		uint32_t more = (uint32_t)(test_room(r) - room);
 		uint32_t header = r->map->header_bytes;
 
 		/* What is left in the end must be a record too. */
@@ -340,6 +341,7 @@ static inline void test_read_packet(struct test_ring *r, const char *base)
 	uint32_t count = 0;
 
 	memcpy(&packet, base, sizeof(packet));
+	r->packet = packet;
 	content = packet.content_bits / 8;
 	assert_int_equal(packet.magic, RONDO_PACKET_MAGIC);
 	assert_int_equal(packet.content_bits % 8, 0);
