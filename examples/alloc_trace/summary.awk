@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# What an alloc_trace holds: awk -f summary.awk COMPLAINTS TEXT, the standard
-# error and the output of babeltrace2 --no-delta. With -v plain=MS and
+# What an alloc_trace holds: awk -f summary.awk TEXT complaints=1 COMPLAINTS, the
+# output and the standard error of babeltrace2 --no-delta. With -v plain=MS and
 # -v recorded=MS, the times of a run without and with recording.
-FNR == NR && FILENAME != "-" {
+complaints {
 	# Tracer discarded N events ... / may have discarded
 	if (match($0, /[Tt]racer discarded [0-9]+ event/)) {
 		split(substr($0, RSTART, RLENGTH), word, " ")

@@ -306,20 +306,39 @@ a_trace_that_cannot_be_made_is_told_and_the_program_runs()
 		"alloc_trace: no trace in /dev/null/x: Not a directory" ]
 }
 
-what_does_not_fit_is_counted_and_babeltrace2_says_so()
+# summary NAME: what summary.awk says of that trace.
+summary()
+{
+	babeltrace2 --no-delta "$scratch/$1" >"$scratch/$1.text" \
+		2>"$scratch/lost"
+	awk -f "$here/../../examples/alloc_trace/summary.awk" \
+		"$scratch/$1.text" complaints=1 "$scratch/lost" \
+		>"$scratch/$1.summary"
+}
+
+what_does_not_fit_is_counted_exactly()
 {
 	# Four sub-buffers of 4 KiB: the writer cannot keep up.
 	RONDO_TRACE_SUBBUF_KIB=4 RONDO_TRACE_SUBBUFS=4 \
-		traced small "$victim" keeps_errno
-	babeltrace2 "$scratch/small" >"$scratch/small.text" 2>"$scratch/lost"
-	text=$scratch/small.text
-	lost=$(sed -n 's/.*Tracer discarded \([0-9]*\) event.*/\1/p' \
-		"$scratch/lost" | awk '{ sum += $1 } END { print sum + 0 }')
-	records=$(grep -c ' alloc_trace:' "$text")
-	calls=$(awk '{ print $3 + $5 }' "$scratch/small.count")
+		traced small "$victim" plain
+	summary small
+	summary plain
+	kept=$(grep -c ' alloc_trace:' "$scratch/small.text")
+	all=$(grep -c ' alloc_trace:' "$scratch/plain.text")
+	lost=$(sed -n 's/^lost: *//p' "$scratch/small.summary")
 	[ "$lost" -gt 0 ]
-	# Null frees are records and no calls for the counter; modules neither.
-	[ $((records + lost)) -ge "$calls" ]
+	[ $((kept + lost)) -eq "$all" ]
+}
+
+the_summary_counts_sizes_and_callers()
+{
+	summary handler
+	grep -q '^lost: *0$' "$scratch/handler.summary"
+	# Of a few more: what the C library allocates for itself.
+	grep -q '^ *1500  20020 bytes$' "$scratch/handler.summary"
+	grep -q '^ *500  20021 bytes$' "$scratch/handler.summary"
+	grep -q '^ *2000  0x[0-9A-F]*  liballoc-victim.so+0x' \
+		"$scratch/handler.summary"
 }
 
 check each_function_is_recorded_with_its_arguments_and_result
@@ -344,5 +363,6 @@ check whatever_way_a_process_ends_its_records_are_there
 check destructors_of_other_libraries_are_recorded
 check without_a_directory_nothing_is_recorded
 check a_trace_that_cannot_be_made_is_told_and_the_program_runs
-check what_does_not_fit_is_counted_and_babeltrace2_says_so
+check what_does_not_fit_is_counted_exactly
+check the_summary_counts_sizes_and_callers
 finish
