@@ -57,6 +57,7 @@ struct reader {
 	int64_t deadline;	 /* when they are quarantined, monotonic */
 	uint32_t marked;	 /* slots whose sub-buffer was copied out */
 	uint32_t index;
+	bool settled; /* nothing before the cursor is left to take */
 };
 
 struct rondo_consumer {
@@ -516,14 +517,14 @@ static uint64_t number_of_head(const struct rondo_consumer *consumer,
 				   rondo_number_bits(map->order));
 }
 
-/* The head is at the cursor: all before it was dealt with. */
+/* The head is at the cursor, and all before that was dealt with. */
 static bool is_idle(const struct rondo_consumer *consumer,
 		    const struct reader *reader, uint64_t head)
 {
 	const struct rondo_map *map = consumer->map;
 	uint64_t slot = load_slot(consumer, reader, reader->cursor);
 
-	return !reader->marked &&
+	return reader->settled && !reader->marked &&
 	       rondo_slot_state(slot) != RONDO_SLOT_READABLE &&
 	       rondo_number_extend(rondo_head_number(head, map->order),
 				   rondo_slot_number(slot),
@@ -640,6 +641,8 @@ static void look(struct rondo_consumer *consumer, struct reader *reader,
 		look_at_slot(consumer, reader, beyond,
 			     load_slot(consumer, reader, k), out);
 	note_stalls(consumer, reader, out);
+	reader->settled = !out->oldest || ahead(rondo_slot_number(out->oldest),
+						reader->cursor) >= 0;
 	move_cursor(reader,
 		    out->oldest ? rondo_slot_number(out->oldest) : beyond);
 }

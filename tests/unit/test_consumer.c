@@ -1,0 +1,796 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking and releasing: order, numbers, losses, loans, who may consume, and
+ * what damaged headers lead to.
+ */
+#include "support/consume.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/process.h"
+#include "support/random.h"
+
+/* Everything recorded from first on, in however many sub-buffers. */
+static uint64_t take_all(struct consume *c, uint64_t first)
+{
+	struct rondo_view view, last = {.time_end = 0};
+	uint64_t numbers[512];
+
+	while (rondo_consumer_take(c->consumer, &view) == 0) {
+		uint32_t count;
+
+		consume_check(c, &view);
+		assert_int_equal(view.flags, 0);
+		count = consume_numbers(&view, numbers, 512);
+		for (uint32_t i = 0; i < count; i++)
+			assert_int_equal(numbers[i], first++);
+		if (last.time_end) {
+			assert_int_equal(view.seq, last.seq + 1);
+			assert_int_equal(view.number,
+					 (last.number + 1) & RONDO_NUMBER_MASK);
+			assert_true(view.time_begin >= last.time_end);
+		}
+		last = view;
+		consume_release(c, &view);
+	}
+	return first;
+}
+
+static void record_and_take(const struct rondo_config *config)
+{
+	struct consume c = consume_start(config);
+	uint64_t next = 1;
+
+	consume_nothing(&c, -EAGAIN);
+	for (int lap = 0; lap < 40; lap++) {
+		consume_fill(&c);
+		if (lap % 3 == 2)
+			next = take_all(&c, next);
+	}
+	rondo_channel_flush(c.channel);
+	assert_int_equal(take_all(&c, next), c.recorded + 1);
+	assert_int_equal(consume_stats(&c).taken, consume_stats(&c).delivered);
+	assert_int_equal(rondo_ring_ready(c.map), 0);
+	consume_end(&c);
+}
+
+static void what_was_recorded_comes_out_in_order(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+
+	(void)state;
+	record_and_take(&config);
+	config.record_max = 3000; /* full headers */
+	record_and_take(&config);
+	config.spare_count = 1;
+	config.clock = RONDO_CLOCK_MONOTONIC;
+	record_and_take(&config);
+}
+
+static void numbers_may_wrap(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	const unsigned bits = rondo_number_bits(12);
+	const uint64_t starts[] = {
+		(UINT64_C(1) << bits) - 20,
+		(UINT64_C(1) << (bits - 1)) - 20,
+		RONDO_NUMBER_MASK - 20 - 3,
+		(RONDO_NUMBER_MASK >> 1) - 20,
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		rondo_testpoint_start = starts[i] & ~UINT64_C(3);
+		config.flags = i & 1 ? RONDO_OVERWRITE : 0;
+		record_and_take(&config);
+	}
+	rondo_testpoint_start = 0;
+}
+
+static void a_stopped_channel_ends_when_all_is_taken(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	consume_deliver(&c, 3);
+	consume_deliver(&c, 2);
+	consume_record(&c);
+	rondo_channel_stop(c.channel);
+	consume_expect(&c, 1, 3);
+	consume_expect(&c, 4, 2);
+	consume_nothing(&c, -EAGAIN); /* one is in an open sub-buffer */
+	assert_int_equal(rondo_channel_flush(c.channel), 1);
+	consume_expect(&c, 6, 1);
+	consume_nothing(&c, -ENODATA);
+	rondo_channel_start(c.channel);
+	consume_nothing(&c, -EAGAIN);
+	consume_end(&c);
+}
+
+static void an_open_record_keeps_a_stopped_channel_from_its_end(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_record record = consume_reserve(&c);
+
+	(void)state;
+	rondo_channel_stop(c.channel);
+	rondo_channel_flush(c.channel);
+	consume_nothing(&c, -EAGAIN);
+	rondo_commit(&record);
+	consume_expect(&c, 1, 1);
+	consume_nothing(&c, -ENODATA);
+	consume_end(&c);
+}
+
+static void there_is_one_consumer(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_consumer *second = NULL;
+	struct rondo_channel *attached;
+
+	(void)state;
+	assert_int_equal(rondo_consumer_open(c.channel, &second), -EBUSY);
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(c.channel),
+					      &attached),
+			 0);
+	assert_int_equal(rondo_consumer_open(attached, &second), -EBUSY);
+	assert_null(second);
+	assert_int_equal(rondo_channel_destroy(c.channel), -EBUSY);
+	assert_int_equal(rondo_consumer_close(c.consumer), 0);
+	assert_int_equal(rondo_consumer_open(attached, &second), 0);
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), -EBUSY);
+	assert_int_equal(rondo_consumer_close(second), 0);
+	assert_int_equal(rondo_channel_destroy(attached), 0);
+	assert_int_equal(rondo_consumer_close(NULL), 0);
+	assert_int_equal(rondo_channel_destroy(c.channel), 0);
+}
+
+static void spares_bound_what_is_on_loan(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view a, b, other;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		consume_deliver(&c, 1);
+	a = consume_take(&c);
+	b = consume_take(&c);
+	consume_nothing(&c, -ENOSPC);
+	consume_release(&c, &a);
+	assert_int_equal(rondo_consumer_release(c.consumer, &a), -EINVAL);
+	consume_expect(&c, 3, 1);
+	/* None left: that none is free is no answer any more. */
+	a = b;
+	consume_deliver(&c, 1);
+	other = consume_take(&c);
+	consume_nothing(&c, -EAGAIN);
+	other.pages ^= 1;
+	assert_int_equal(rondo_consumer_release(c.consumer, &other), -EINVAL);
+	other.pages ^= 1;
+	other.ring = UINT32_MAX;
+	assert_int_equal(rondo_consumer_release(c.consumer, &other), -EINVAL);
+	consume_end(&c);
+}
+
+/* I-own */
+static void nobody_writes_to_what_is_on_loan(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+	struct rondo_view view;
+	char before[4096];
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	c = consume_start(&config);
+	consume_fill(&c);
+	consume_fill(&c);
+	view = consume_take(&c);
+	memcpy(before, view.data, view.bytes);
+	for (int i = 0; i < 50; i++)
+		consume_fill(&c);
+	assert_memory_equal(view.data, before, view.bytes);
+	consume_release(&c, &view);
+	consume_end(&c);
+}
+
+static void what_was_overwritten_is_a_hole_in_the_numbers(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct rondo_view view;
+	uint64_t seq = 0, told = 0;
+	struct consume c;
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	c = consume_start(&config);
+	for (int round = 0; round < 5; round++) {
+		for (int i = 0; i < 2 + 4 * round; i++)
+			consume_fill(&c);
+		while (rondo_consumer_take(c.consumer, &view) == 0) {
+			assert_int_equal(view.seq, seq + view.overwritten);
+			seq = view.seq + 1;
+			told += view.overwritten;
+			consume_check(&c, &view);
+			consume_release(&c, &view);
+		}
+		assert_int_equal(told, consume_stats(&c).overwritten);
+	}
+	assert_true(told > 20);
+	consume_end(&c);
+}
+
+static void the_oldest_left_comes_first(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	uint64_t numbers[512], last;
+	struct rondo_view view;
+	struct consume c;
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	c = consume_start(&config);
+	for (int i = 0; i < 11; i++)
+		consume_fill(&c);
+	rondo_channel_flush(c.channel);
+	last = 0;
+	while (rondo_consumer_take(c.consumer, &view) == 0) {
+		uint32_t count = consume_numbers(&view, numbers, 512);
+
+		if (last)
+			assert_int_equal(numbers[0], last + 1);
+		last = numbers[count - 1];
+		consume_release(&c, &view);
+	}
+	assert_int_equal(last, c.recorded);
+	consume_end(&c);
+}
+
+/* ---- races, made by hand ---- */
+
+static struct consume *raced;
+static enum rondo_testpoint race_at;
+static int race_count;
+static void (*race_step)(struct consume *c);
+
+static void race(enum rondo_testpoint at)
+{
+	if (at != race_at || race_count == 0)
+		return;
+	race_count--;
+	race_step(raced);
+}
+
+static void start_race(struct consume *c, enum rondo_testpoint at, int count,
+		       void (*step)(struct consume *c))
+{
+	raced = c;
+	race_at = at;
+	race_count = count;
+	race_step = step;
+	rondo_testpoint_hook = race;
+}
+
+static void end_race(void)
+{
+	rondo_testpoint_hook = NULL;
+}
+
+static void lap_once(struct consume *c)
+{
+	for (int i = 0; i < 5; i++)
+		consume_fill(c);
+}
+
+static void a_take_that_loses_to_an_overwrite_takes_the_next(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct rondo_view view;
+	uint64_t numbers[512];
+	struct consume c;
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	c = consume_start(&config);
+	consume_fill(&c);
+	consume_fill(&c);
+	start_race(&c, RONDO_AT_TAKE, 3, lap_once);
+	view = consume_take(&c);
+	end_race();
+	consume_numbers(&view, numbers, 512);
+	assert_true(numbers[0] > 1);
+	assert_int_equal(view.seq, view.overwritten);
+	consume_release(&c, &view);
+	consume_end(&c);
+}
+
+static void a_take_that_always_loses_gives_up(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	c = consume_start(&config);
+	consume_fill(&c);
+	consume_fill(&c);
+	start_race(&c, RONDO_AT_TAKE, -1, lap_once);
+	consume_nothing(&c, -EAGAIN);
+	end_race();
+	consume_end(&c);
+}
+
+/* ---- several rings ---- */
+
+static void rings_are_served_in_turn(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view view;
+	uint32_t rings[4];
+
+	(void)state;
+	if (consume_pin(1)) {
+		consume_end(&c);
+		skip();
+	}
+	for (int i = 0; i < 2; i++)
+		consume_deliver(&c, 1);
+	assert_int_equal(consume_pin(0), 0);
+	for (int i = 0; i < 2; i++)
+		consume_deliver(&c, 1);
+	for (int i = 0; i < 4; i++) {
+		view = consume_take(&c);
+		rings[i] = view.ring;
+		consume_release(&c, &view);
+	}
+	if (rings[0] == rings[1] && rings[0] == rings[3])
+		print_message("one ring only: nothing to take turns\n");
+	else
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(rings[i], rings[i + 2]);
+			assert_int_not_equal(rings[i], rings[i ^ 1]);
+		}
+	consume_end(&c);
+}
+
+static void a_ring_without_spares_does_not_hold_up_others(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct rondo_view view, other;
+	struct consume c;
+
+	(void)state;
+	config.spare_count = 1;
+	c = consume_start(&config);
+	consume_deliver(&c, 1);
+	consume_deliver(&c, 1);
+	view = consume_take(&c);
+	consume_nothing(&c, -ENOSPC);
+	if (consume_pin(1) == 0) {
+		consume_deliver(&c, 1);
+		if (rondo_consumer_take(c.consumer, &other) == 0)
+			assert_int_not_equal(other.ring, view.ring);
+	}
+	consume_nothing(&c, -ENOSPC);
+	consume_end(&c);
+}
+
+/* ---- taking over ---- */
+
+/* In a child: becomes the consumer, takes one, leaves one, and dies. */
+static int take_and_die(void *argument)
+{
+	const struct consume *parents = argument;
+	struct rondo_channel *channel;
+	struct rondo_consumer *consumer;
+	struct rondo_view view;
+
+	TEST_CHILD_CHECK(rondo_consumer_open(parents->channel, &consumer) ==
+			 -ESHUTDOWN);
+	TEST_CHILD_CHECK(
+		rondo_channel_attach(rondo_channel_fd(parents->channel),
+				     &channel) == 0);
+	TEST_CHILD_CHECK(rondo_consumer_open(channel, &consumer) == 0);
+	TEST_CHILD_CHECK(rondo_consumer_take(consumer, &view) == 0);
+	TEST_CHILD_CHECK(rondo_consumer_take(consumer, &view) == 0);
+	TEST_CHILD_CHECK(rondo_consumer_take(consumer, &view) == -ENOSPC);
+	TEST_CHILD_CHECK(rondo_consumer_fd(consumer) == -EOPNOTSUPP);
+	return 0;
+}
+
+static void a_dead_consumers_loans_are_spares_again(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_channel(&config);
+	struct rondo_view a, b;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		consume_deliver(&c, 1);
+	assert_int_equal(test_in_child(take_and_die, &c), 0);
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	a = consume_take(&c);
+	b = consume_take(&c);
+	assert_int_equal(a.seq, 2);
+	assert_int_equal(b.seq, 3);
+	consume_deliver(&c, 1);
+	consume_nothing(&c, -ENOSPC);
+	consume_release(&c, &a);
+	consume_release(&c, &b);
+	assert_int_equal(consume_expect(&c, 5, 1).seq, 4);
+	consume_end(&c);
+}
+
+static void a_consumer_that_is_a_zombie_is_dead(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_channel(&config);
+	siginfo_t info;
+	pid_t pid;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		consume_deliver(&c, 1);
+	pid = fork();
+	if (pid == 0)
+		_exit(take_and_die(&c));
+	assert_true(pid > 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	assert_int_equal(info.si_status, 0);
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	consume_end(&c);
+}
+
+static void a_living_consumer_elsewhere_is_not_replaced(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_channel(&config);
+	struct rondo_channel *channel;
+	struct rondo_consumer *consumer;
+	int ready[2], finish[2];
+	char byte = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(finish), 0);
+	pid = fork();
+	if (pid == 0) {
+		bool good = rondo_channel_attach(rondo_channel_fd(c.channel),
+						 &channel) == 0 &&
+			    rondo_consumer_open(channel, &consumer) == 0;
+
+		good = write(ready[1], &byte, 1) == 1 && good;
+		good = read(finish[0], &byte, 1) == 1 && good;
+		good = good && rondo_consumer_close(consumer) == 0;
+		_exit(!good);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(rondo_consumer_open(c.channel, &consumer), -EBUSY);
+	assert_int_equal(write(finish[1], &byte, 1), 1);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(finish[i]);
+	}
+	consume_end(&c);
+}
+
+/* What a child of fork inherits is its parent's. */
+static int close_inherited(void *argument)
+{
+	struct consume *c = argument;
+
+	TEST_CHILD_CHECK(rondo_consumer_close(c->consumer) == 0);
+	return 0;
+}
+
+static void a_childs_close_leaves_its_parents_consumer_alone(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view view;
+
+	(void)state;
+	consume_deliver(&c, 1);
+	view = consume_take(&c);
+	assert_int_equal(test_in_child(close_inherited, &c), 0);
+	consume_deliver(&c, 1);
+	consume_expect(&c, 2, 1);
+	consume_release(&c, &view);
+	consume_end(&c);
+}
+
+/* A process that is gone has left a file. */
+static int record_and_die(void *argument)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct rondo_record record;
+	uint64_t value = 1;
+	struct rondo_channel *channel;
+	const struct rondo_event_class class = {
+		.size = sizeof(class),
+		.name = "test:number",
+		.field_size = sizeof(struct rondo_field),
+	};
+	uint16_t id;
+
+	config.path = argument;
+	config.stall_ms = 1;
+	TEST_CHILD_CHECK(rondo_channel_create(&config, &channel) == 0);
+	TEST_CHILD_CHECK(rondo_event_register(channel, &class, &id) == 0);
+	for (; value <= 3; value++)
+		TEST_CHILD_CHECK(rondo_write(channel, id, &value, 8) == 0);
+	rondo_channel_flush(channel);
+	TEST_CHILD_CHECK(rondo_write(channel, id, &value, 8) == 0);
+	TEST_CHILD_CHECK(rondo_reserve(channel, id, 8, &record) == 0);
+	return 0;
+}
+
+static void what_a_dead_process_recorded_is_taken_to_the_end(void **state)
+{
+	char directory[200], path[256];
+	struct consume c = {.recorded = 0};
+	struct rondo_view view;
+	uint64_t number;
+	int result;
+
+	(void)state;
+	assert_int_equal(test_directory(directory, sizeof(directory)), 0);
+	snprintf(path, sizeof(path), "%s/channel", directory);
+	assert_int_equal(test_in_child(record_and_die, path), 0);
+	assert_int_equal(rondo_channel_attach_path(path, &c.channel), 0);
+	c.map = &c.channel->control->map;
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	consume_expect(&c, 1, 3);
+	consume_nothing(&c, -EAGAIN);
+	assert_int_equal(rondo_channel_flush(c.channel), 1);
+	/* Its open record is nobody's: that sub-buffer is quarantined. */
+	while ((result = rondo_consumer_take(c.consumer, &view)) == -EAGAIN)
+		assert_int_equal(rondo_consumer_wait(c.consumer, -1), 1);
+	assert_int_equal(result, 0);
+	assert_int_equal(view.flags, RONDO_VIEW_LATE | RONDO_VIEW_STALLED);
+	assert_int_equal(consume_numbers(&view, &number, 1), 1);
+	assert_int_equal(number, 4);
+	consume_release(&c, &view);
+	consume_nothing(&c, -ENODATA);
+	consume_end(&c);
+	unlink(path);
+	rmdir(directory);
+}
+
+/* ---- words that say something else than expected ---- */
+
+static void a_cursor_that_lags_for_ages_still_finds_the_oldest(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	c = consume_channel(&config);
+	for (int i = 0; i < 3; i++)
+		consume_deliver(&c, 1);
+	for (uint32_t i = 0; i < c.map->ring_count; i++)
+		rondo_map_ring(c.map, i)->cursor -= UINT64_C(3) << 30;
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	for (uint64_t i = 1; i <= 3; i++)
+		assert_int_equal(consume_expect(&c, i, 1).flags, 0);
+	consume_nothing(&c, -EAGAIN);
+	consume_end(&c);
+}
+
+static void numbers_below_the_cursor_come_out_late(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_channel(&config);
+	struct rondo_view view;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		consume_deliver(&c, 1);
+	for (uint32_t i = 0; i < c.map->ring_count; i++)
+		rondo_map_ring(c.map, i)->cursor += 2;
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	/* In turn first what the cursor names, else the oldest. */
+	view = consume_expect(&c, 3, 1);
+	assert_int_equal(view.flags, 0);
+	assert_int_equal(view.seq, 0);
+	for (uint64_t i = 0; i < 2; i++) {
+		view = consume_expect(&c, i + 1, 1);
+		assert_int_equal(view.flags, RONDO_VIEW_LATE);
+		assert_int_equal(view.seq, i);
+	}
+	consume_deliver(&c, 1);
+	assert_int_equal(consume_expect(&c, 4, 1).seq, 1);
+	assert_int_equal(rondo_ring_ready(c.map), 0);
+	consume_end(&c);
+}
+
+static void a_slot_that_names_no_page_set_is_left_alone(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_consumer *consumer;
+	struct rondo_view view;
+	uint64_t *slot, word;
+
+	(void)state;
+	consume_deliver(&c, 1);
+	view = consume_expect(&c, 1, 1);
+	consume_deliver(&c, 1);
+	slot = rondo_map_slot(c.map, view.ring, view.number + 1);
+	word = *slot;
+	*slot = rondo_slot(6, RONDO_SLOT_READABLE, view.number + 1);
+	consume_nothing(&c, -EAGAIN);
+	assert_int_equal(rondo_consumer_close(c.consumer), 0);
+	assert_int_equal(rondo_consumer_open(c.channel, &consumer), -EPROTO);
+	*slot = word;
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	consume_expect(&c, 2, 1);
+	consume_end(&c);
+}
+
+static struct rondo_packet *packet_of(const struct consume *c,
+				      const struct rondo_view *before)
+{
+	uint64_t slot =
+		*rondo_map_slot(c->map, before->ring, before->number + 1);
+
+	return rondo_map_packet(c->map, before->ring, rondo_slot_pages(slot));
+}
+
+static void damage(struct rondo_packet *packet, int how)
+{
+	switch (how) {
+	case 0:
+		packet->magic++;
+		break;
+	case 1:
+		packet->uuid[3]++;
+		break;
+	case 2:
+		packet->content_bits = 0;
+		break;
+	case 3:
+		packet->content_bits = UINT64_MAX;
+		break;
+	case 4:
+		packet->content_bits++;
+		break;
+	case 5:
+		packet->packet_bits = 0;
+		break;
+	case 6:
+		packet->packet_bits = UINT64_MAX;
+		break;
+	case 7:
+		packet->timestamp_end = 0;
+		break;
+	case 8:
+		packet->timestamp_begin = UINT64_MAX;
+		break;
+	case 9:
+		packet->number++;
+		break;
+	case 10:
+		packet->stream_instance_id++;
+		break;
+	case 11:
+		packet->content_bits += 4096 * 8;
+		break;
+	case 12:
+		packet->timestamp_begin = 0;
+		break;
+	default:
+		memset(packet, 0, sizeof(*packet));
+		break;
+	}
+}
+
+static void a_damaged_header_is_repaired_from_the_records(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 14; how++) {
+		const struct rondo_config config = CONSUME_CONFIG;
+		struct consume c = consume_start(&config);
+		struct rondo_view view;
+
+		consume_deliver(&c, 1);
+		view = consume_expect(&c, 1, 1);
+		consume_deliver(&c, 5);
+		damage(packet_of(&c, &view), how);
+		view = consume_expect(&c, 2, 5);
+		if (how != 12) /* a begin too early harms nobody */
+			assert_int_equal(view.flags, RONDO_VIEW_DAMAGED);
+		assert_int_equal(view.seq, 1);
+		consume_end(&c);
+	}
+}
+
+static void scribble(uint64_t *random, char *at, uint64_t bytes)
+{
+	for (uint64_t n = 1 + test_random_below(random, 60); n; n--) {
+		uint64_t word = test_random(random);
+
+		word >>= test_random_below(random, 64);
+		memcpy(at + 8 * test_random_below(random, bytes / 8), &word, 8);
+	}
+}
+
+static void a_scribbled_sub_buffer_is_a_safe_view(void **state)
+{
+	uint64_t random = test_seed();
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+	struct rondo_view view;
+
+	(void)state;
+	for (int mode = 0; mode < 2; mode++) {
+		config.record_max = mode ? 3000 : 0;
+		c = consume_start(&config);
+		consume_deliver(&c, 1);
+		view = consume_expect(&c, 1, 1);
+		for (int round = 0; round < 500; round++) {
+			struct rondo_item item;
+
+			consume_deliver(&c, 20);
+			scribble(&random, (char *)packet_of(&c, &view),
+				 round % 2 ? 4096 : 128);
+			view = consume_take(&c);
+			memset(&item, 0, sizeof(item));
+			while (rondo_view_next(&view, &item) > 0)
+				assert_true((const char *)item.data +
+						    item.bytes <=
+					    view.data + view.bytes);
+			consume_release(&c, &view);
+		}
+		consume_end(&c);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_recorded_comes_out_in_order),
+		cmocka_unit_test(numbers_may_wrap),
+		cmocka_unit_test(a_stopped_channel_ends_when_all_is_taken),
+		cmocka_unit_test(
+			an_open_record_keeps_a_stopped_channel_from_its_end),
+		cmocka_unit_test(there_is_one_consumer),
+		cmocka_unit_test(spares_bound_what_is_on_loan),
+		cmocka_unit_test(nobody_writes_to_what_is_on_loan),
+		cmocka_unit_test(what_was_overwritten_is_a_hole_in_the_numbers),
+		cmocka_unit_test(the_oldest_left_comes_first),
+		cmocka_unit_test(
+			a_take_that_loses_to_an_overwrite_takes_the_next),
+		cmocka_unit_test(a_take_that_always_loses_gives_up),
+		cmocka_unit_test(rings_are_served_in_turn),
+		cmocka_unit_test(a_ring_without_spares_does_not_hold_up_others),
+		cmocka_unit_test(a_dead_consumers_loans_are_spares_again),
+		cmocka_unit_test(a_consumer_that_is_a_zombie_is_dead),
+		cmocka_unit_test(a_living_consumer_elsewhere_is_not_replaced),
+		cmocka_unit_test(
+			a_childs_close_leaves_its_parents_consumer_alone),
+		cmocka_unit_test(
+			what_a_dead_process_recorded_is_taken_to_the_end),
+		cmocka_unit_test(
+			a_cursor_that_lags_for_ages_still_finds_the_oldest),
+		cmocka_unit_test(numbers_below_the_cursor_come_out_late),
+		cmocka_unit_test(a_slot_that_names_no_page_set_is_left_alone),
+		cmocka_unit_test(a_damaged_header_is_repaired_from_the_records),
+		cmocka_unit_test(a_scribbled_sub_buffer_is_a_safe_view),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
