@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking into open sub-buffers, and moving closed ones without copying.
+ */
+#include "support/consume.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static char buffer[4096] __attribute__((aligned(16)));
+
+static uint32_t open_ring(const struct consume *c)
+{
+	for (uint32_t i = 0; i < c->map->ring_count; i++) {
+		struct rondo_stats stats;
+
+		rondo_ring_stats(c->channel, i, &stats);
+		if (stats.open_bytes)
+			return i;
+	}
+	fail_msg("nothing is open");
+	return 0;
+}
+
+static uint32_t peek(struct consume *c, uint64_t *out, uint32_t limit)
+{
+	struct rondo_view view;
+
+	assert_int_equal(rondo_consumer_peek(c->consumer, open_ring(c), buffer,
+					     sizeof(buffer), &view),
+			 0);
+	consume_check(c, &view);
+	assert_int_equal(view.flags, RONDO_VIEW_PEEKED);
+	assert_int_equal(view.offset, UINT64_MAX);
+	assert_ptr_equal(view.data, buffer);
+	assert_int_equal(rondo_consumer_release(c->consumer, &view), -EINVAL);
+	return consume_numbers(&view, out, limit);
+}
+
+static void a_peek_shows_what_is_committed(void **state)
+{
+	for (uint32_t full = 0; full < 2; full++) {
+		struct rondo_config config = CONSUME_CONFIG;
+		struct rondo_record record;
+		uint64_t numbers[8];
+		struct consume c;
+
+		(void)state;
+		config.record_max = full * 3000;
+		c = consume_start(&config);
+		consume_record(&c);
+		assert_int_equal(peek(&c, numbers, 8), 1);
+		record = consume_reserve(&c);
+		consume_record(&c);
+		assert_int_equal(peek(&c, numbers, 8), 2);
+		assert_int_equal(numbers[0], 1);
+		assert_int_equal(numbers[1], 3);
+		rondo_commit(&record);
+		assert_int_equal(peek(&c, numbers, 8), 3);
+		assert_int_equal(numbers[1], 2);
+		/* And takes nothing. */
+		consume_nothing(&c, -EAGAIN);
+		rondo_channel_flush(c.channel);
+		consume_expect(&c, 1, 3);
+		consume_end(&c);
+	}
+}
+
+static void a_peek_does_not_show_what_was_squashed(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_record record;
+	uint64_t numbers[8];
+
+	(void)state;
+	consume_record(&c);
+	record = consume_reserve(&c);
+	rondo_commit(&record);
+	assert_int_equal(peek(&c, numbers, 8), 2);
+	assert_int_equal(rondo_squash(c.channel, rondo_mark(&record)), 0);
+	assert_int_equal(peek(&c, numbers, 8), 1);
+	consume_end(&c);
+}
+
+static void a_peek_ends_at_the_last_field(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view view;
+
+	(void)state;
+	assert_int_equal(rondo_write(c.channel, c.id, "thirteen byte", 13), 0);
+	assert_int_equal(rondo_consumer_peek(c.consumer, open_ring(&c), buffer,
+					     sizeof(buffer), &view),
+			 0);
+	consume_check(&c, &view);
+	assert_int_equal(view.content, 128 + c.map->header_bytes + 13);
+	consume_end(&c);
+}
+
+static void a_peek_says_why_it_cannot(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view view;
+	uint32_t ring;
+
+	(void)state;
+	assert_int_equal(rondo_consumer_peek(c.consumer, 0, buffer, 4096,
+					     &view),
+			 -EAGAIN);
+	consume_record(&c);
+	ring = open_ring(&c);
+	assert_int_equal(rondo_consumer_peek(c.consumer, ring, buffer, 4095,
+					     &view),
+			 -EINVAL);
+	assert_int_equal(rondo_consumer_peek(c.consumer, ring, buffer + 4, 4096,
+					     &view),
+			 -EINVAL);
+	assert_int_equal(rondo_consumer_peek(c.consumer, c.map->ring_count,
+					     buffer, 4096, &view),
+			 -ENOENT);
+	rondo_channel_flush(c.channel);
+	assert_int_equal(rondo_consumer_peek(c.consumer, ring, buffer, 4096,
+					     &view),
+			 -EAGAIN);
+	consume_end(&c);
+}
+
+static uint32_t finished;
+
+static void *record_on(void *argument)
+{
+	struct consume *c = argument;
+
+	consume_pin(0);
+	while (!rondo_load_relaxed(&finished))
+		consume_record(c);
+	return NULL;
+}
+
+/* What one thread records is without holes, whenever one looks. */
+static void a_peek_while_others_record_is_whole(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	uint64_t numbers[512], last = 0;
+	struct rondo_view view;
+	pthread_t thread;
+	struct consume c;
+	int peeks = 0;
+	uint32_t ring;
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	c = consume_start(&config);
+	consume_record(&c);
+	ring = open_ring(&c);
+	consume_pin(1);
+	rondo_store_relaxed(&finished, 0);
+	pthread_create(&thread, NULL, record_on, &c);
+	for (int tries = 0; tries < 20000 && peeks < 1000; tries++) {
+		uint32_t count;
+
+		if (rondo_consumer_peek(c.consumer, ring, buffer,
+					sizeof(buffer), &view))
+			continue;
+		consume_check(&c, &view);
+		count = consume_numbers(&view, numbers, 512);
+		for (uint32_t i = 1; i < count; i++)
+			assert_int_equal(numbers[i], numbers[0] + i);
+		if (count) {
+			assert_true(numbers[count - 1] >= last);
+			last = numbers[count - 1];
+			peeks++;
+		}
+	}
+	rondo_store_relaxed(&finished, 1);
+	pthread_join(thread, NULL);
+	assert_true(peeks > 0);
+	consume_end(&c);
+}
+
+/* ---- splicing ---- */
+
+static void read_back(int fd, char *out, uint64_t bytes)
+{
+	uint64_t done = 0;
+
+	while (done < bytes) {
+		ssize_t got = read(fd, out + done, bytes - done);
+
+		assert_true(got > 0);
+		done += (uint64_t)got;
+	}
+}
+
+static void a_spliced_file_has_the_same_bytes(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	int file = memfd_create("out", MFD_CLOEXEC);
+	struct rondo_view view;
+	uint64_t bytes = 0;
+	char *back;
+	struct consume c;
+
+	(void)state;
+	/* Larger than a pipe: several splices for each. */
+	config.subbuf_bytes = 1 << 20;
+	config.record_max = 2000;
+	c = consume_start(&config);
+	back = malloc(1 << 20);
+	assert_non_null(back);
+	for (int i = 0; i < 3; i++) {
+		consume_fill(&c);
+		view = consume_take(&c);
+		assert_int_equal(rondo_consumer_splice(c.consumer, &view, file),
+				 (int64_t)view.bytes);
+		assert_int_equal(lseek(file, (off_t)bytes, SEEK_SET), bytes);
+		read_back(file, back, view.bytes);
+		assert_memory_equal(back, view.data, view.bytes);
+		bytes += view.bytes;
+		consume_release(&c, &view);
+	}
+	assert_int_equal(lseek(file, 0, SEEK_END), bytes);
+	free(back);
+	close(file);
+	consume_end(&c);
+}
+
+static void a_spliced_pipe_has_the_same_bytes(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view view;
+	char back[4096];
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	consume_deliver(&c, 20);
+	view = consume_take(&c);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, fds[1]),
+			 (int64_t)view.bytes);
+	read_back(fds[0], back, view.bytes);
+	assert_memory_equal(back, view.data, view.bytes);
+	close(fds[0]);
+	close(fds[1]);
+	consume_end(&c);
+}
+
+static void bytes_of_a_failed_splice_do_not_come_later(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	int file = memfd_create("out", MFD_CLOEXEC);
+	int unwritable = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct rondo_view a, b;
+	char back[4096];
+
+	(void)state;
+	consume_deliver(&c, 1);
+	consume_deliver(&c, 2);
+	a = consume_take(&c);
+	b = consume_take(&c);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &a, unwritable),
+			 -EBADF);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &a, -1), -EBADF);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &b, file),
+			 (int64_t)b.bytes);
+	assert_int_equal(lseek(file, 0, SEEK_CUR), b.bytes);
+	lseek(file, 0, SEEK_SET);
+	read_back(file, back, b.bytes);
+	assert_memory_equal(back, b.data, b.bytes);
+	close(file);
+	close(unwritable);
+	consume_end(&c);
+}
+
+static void a_copy_cannot_be_spliced(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	int file = memfd_create("out", MFD_CLOEXEC);
+	struct rondo_view view;
+
+	(void)state;
+	consume_record(&c);
+	assert_int_equal(rondo_consumer_peek(c.consumer, open_ring(&c), buffer,
+					     sizeof(buffer), &view),
+			 0);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, file),
+			 -EINVAL);
+	close(file);
+	consume_end(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_peek_shows_what_is_committed),
+		cmocka_unit_test(a_peek_does_not_show_what_was_squashed),
+		cmocka_unit_test(a_peek_ends_at_the_last_field),
+		cmocka_unit_test(a_peek_says_why_it_cannot),
+		cmocka_unit_test(a_peek_while_others_record_is_whole),
+		cmocka_unit_test(a_spliced_file_has_the_same_bytes),
+		cmocka_unit_test(a_spliced_pipe_has_the_same_bytes),
+		cmocka_unit_test(bytes_of_a_failed_splice_do_not_come_later),
+		cmocka_unit_test(a_copy_cannot_be_spliced),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

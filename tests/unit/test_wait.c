@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sleeping until something is ready: by futex and by eventfd. Where a test
+ * waits for ever it passes by coming back.
+ */
+#include "support/consume.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
+
+#include "consumer.h"
+
+#define FOR_EVER (-1)
+
+static struct consume *sleeper;
+static void (*when_asleep)(struct consume *c);
+static int sleeps;
+
+/* As late as a producer can be to be seen: sleeping is set, the look at what
+ * is ready comes next. */
+static void at_sleep(enum rondo_testpoint at)
+{
+	if (at != RONDO_AT_SLEEP)
+		return;
+	sleeps++;
+	if (when_asleep)
+		when_asleep(sleeper);
+}
+
+static void hook(struct consume *c, void (*step)(struct consume *c))
+{
+	sleeper = c;
+	when_asleep = step;
+	sleeps = 0;
+	rondo_testpoint_hook = at_sleep;
+}
+
+static void unhook(void)
+{
+	rondo_testpoint_hook = NULL;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unhook();
+	return 0;
+}
+
+static void deliver_once(struct consume *c)
+{
+	if (sleeps == 1)
+		consume_deliver(c, 1);
+}
+
+static void deliver_twice(struct consume *c)
+{
+	if (sleeps <= 2)
+		consume_deliver(c, 1);
+}
+
+static void a_wait_says_whether_something_is_ready(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 1000), 0);
+	consume_record(&c); /* open: not ready */
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	rondo_channel_flush(c.channel);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 1);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+	assert_int_equal(rondo_consumer_wait(c.consumer, INT64_MAX), 1);
+	consume_expect(&c, 1, 1);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	assert_int_equal(c.map->wait->sleeping, 0);
+	consume_end(&c);
+}
+
+static void a_delivery_just_before_the_sleep_is_not_slept_over(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	hook(&c, deliver_once);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+	assert_int_equal(sleeps, 1);
+	consume_end(&c);
+}
+
+static void *deliver_later(void *argument)
+{
+	struct consume *c = argument;
+
+	consume_pin(1);
+	/* Once it says it sleeps; it may, or may be about to. */
+	while (!(rondo_load_relaxed(&c->map->wait->sleeping) &
+		 RONDO_SLEEP_FUTEX))
+		sched_yield();
+	consume_deliver(c, 1);
+	return NULL;
+}
+
+static void a_sleeper_is_woken_by_a_delivery(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	pthread_t thread;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 200; i++) {
+		pthread_create(&thread, NULL, deliver_later, &c);
+		assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+		pthread_join(thread, NULL);
+		consume_expect(&c, i, 1);
+	}
+	consume_end(&c);
+}
+
+static void a_watermark_keeps_it_asleep(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+
+	(void)state;
+	config.wake_subbufs = 2;
+	c = consume_start(&config);
+	hook(&c, deliver_once);
+	/* One is not enough until the time has passed. */
+	assert_int_equal(rondo_consumer_wait(c.consumer, 1000000), 1);
+	assert_true(sleeps > 1);
+	consume_expect(&c, 1, 1);
+	hook(&c, deliver_twice);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 1), 1);
+	consume_deliver(&c, 1);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+	consume_end(&c);
+}
+
+static void producers_do_not_wake_below_the_watermark(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct rondo_wait *wait;
+	struct consume c;
+
+	(void)state;
+	config.wake_subbufs = 2;
+	c = consume_start(&config);
+	wait = c.map->wait;
+	assert_true(rondo_consumer_fd(c.consumer) >= 0);
+	assert_int_equal(rondo_consumer_arm(c.consumer), 0);
+	consume_deliver(&c, 1);
+	assert_int_equal(wait->sleeping, RONDO_SLEEP_POLL);
+	consume_deliver(&c, 1);
+	assert_int_equal(wait->sleeping, 0);
+	consume_end(&c);
+}
+
+static void flush_ms_closes_what_is_idle(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+
+	(void)state;
+	config.flush_ms = 1;
+	config.wake_subbufs = 3; /* one is enough after that time */
+	c = consume_start(&config);
+	for (uint64_t i = 1; i < 5; i++) {
+		consume_record(&c);
+		assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+		consume_expect(&c, i, 1);
+	}
+	/* Whoever only looks gets it too. */
+	consume_record(&c);
+	while (rondo_consumer_wait(c.consumer, 0) == 0)
+		;
+	consume_expect(&c, 5, 1);
+	consume_end(&c);
+}
+
+static void a_stall_ends_a_wait(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct rondo_view view;
+	struct consume c;
+
+	(void)state;
+	config.stall_ms = 1;
+	c = consume_start(&config);
+	consume_record(&c);
+	consume_reserve(&c);
+	rondo_channel_flush(c.channel);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+	assert_int_equal(rondo_consumer_take(c.consumer, &view), 0);
+	assert_true(view.flags & RONDO_VIEW_STALLED);
+	consume_release(&c, &view);
+	/* It is over: nothing of it wakes again. */
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	consume_end(&c);
+}
+
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+static void a_signal_ends_a_wait(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	const struct sigaction action = {.sa_handler = nothing};
+	const struct itimerval often = {{0, 1000}, {0, 1000}};
+	const struct itimerval never = {{0, 0}, {0, 0}};
+	struct sigaction before;
+
+	(void)state;
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), -EINTR);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	assert_int_equal(c.map->wait->sleeping, 0);
+	consume_end(&c);
+}
+
+static void wake(struct consume *c)
+{
+	rondo_consumer_wake(c->consumer);
+}
+
+static void a_wake_ends_this_wait_or_the_next(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	rondo_consumer_wake(c.consumer);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 0);
+	hook(&c, wake);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 0);
+	unhook();
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	consume_deliver(&c, 1);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 1);
+	consume_end(&c);
+}
+
+static void stop_once(struct consume *c)
+{
+	if (sleeps == 1)
+		rondo_channel_stop(c->channel);
+}
+
+static void a_wait_tells_once_that_a_channel_has_stopped(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+
+	(void)state;
+	config.wake_subbufs = 3;
+	c = consume_start(&config);
+	hook(&c, stop_once);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+	unhook();
+	consume_nothing(&c, -ENODATA);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	/* No watermark will be reached any more: what there is is enough. */
+	rondo_channel_start(c.channel);
+	consume_record(&c);
+	rondo_channel_stop(c.channel);
+	consume_deliver(&c, 0);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+	consume_expect(&c, 1, 1);
+	consume_end(&c);
+}
+
+static void *stop_later(void *argument)
+{
+	struct consume *c = argument;
+
+	while (!(rondo_load_relaxed(&c->map->wait->sleeping) &
+		 RONDO_SLEEP_FUTEX))
+		sched_yield();
+	rondo_channel_stop(c->channel);
+	return NULL;
+}
+
+static void a_sleeper_is_woken_by_a_stop(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	pthread_t thread;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		rondo_channel_start(c.channel);
+		consume_nothing(&c, -EAGAIN);
+		assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+		pthread_create(&thread, NULL, stop_later, &c);
+		assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+		pthread_join(thread, NULL);
+		consume_nothing(&c, -ENODATA);
+	}
+	consume_end(&c);
+}
+
+/* ---- the descriptor ---- */
+
+static bool is_readable(int fd)
+{
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
+
+	return poll(&poller, 1, 0) == 1;
+}
+
+static void an_armed_descriptor_becomes_readable(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	int fd = rondo_consumer_fd(c.consumer);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(rondo_consumer_fd(c.consumer), fd);
+	consume_deliver(&c, 1);
+	assert_false(is_readable(fd)); /* nobody asked */
+	consume_expect(&c, 1, 1);
+	assert_int_equal(rondo_consumer_arm(c.consumer), 0);
+	assert_false(is_readable(fd));
+	consume_deliver(&c, 1);
+	assert_true(is_readable(fd));
+	/* Something is ready still: readable at once. */
+	assert_int_equal(rondo_consumer_arm(c.consumer), 0);
+	assert_true(is_readable(fd));
+	consume_expect(&c, 2, 1);
+	assert_int_equal(rondo_consumer_arm(c.consumer), 0);
+	assert_false(is_readable(fd));
+	consume_end(&c);
+}
+
+static void a_delivery_while_it_is_armed_is_not_missed(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	hook(&c, deliver_once);
+	assert_int_equal(rondo_consumer_arm(c.consumer), 0);
+	assert_true(is_readable(rondo_consumer_fd(c.consumer)));
+	consume_end(&c);
+}
+
+static void waiting_and_polling_do_not_disturb_each_other(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	assert_int_equal(rondo_consumer_arm(c.consumer), 0);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 1000), 0);
+	assert_int_equal(c.map->wait->sleeping, RONDO_SLEEP_POLL);
+	consume_deliver(&c, 1);
+	assert_true(is_readable(rondo_consumer_fd(c.consumer)));
+	consume_end(&c);
+}
+
+static void an_attached_channel_has_no_descriptor(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_channel(&config), a = {.recorded = 0};
+
+	(void)state;
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(c.channel),
+					      &a.channel),
+			 0);
+	assert_int_equal(rondo_consumer_open(a.channel, &a.consumer), 0);
+	a.map = &a.channel->control->map;
+	assert_int_equal(rondo_consumer_fd(a.consumer), -EOPNOTSUPP);
+	assert_int_equal(rondo_consumer_arm(a.consumer), -EOPNOTSUPP);
+	/* But it waits, and takes. */
+	consume_deliver(&c, 1);
+	assert_int_equal(rondo_consumer_wait(a.consumer, FOR_EVER), 1);
+	consume_expect(&a, 1, 1);
+	consume_nothing(&a, -EAGAIN);
+	consume_end(&a);
+	assert_int_equal(rondo_channel_destroy(c.channel), 0);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_wait_says_whether_something_is_ready),
+		TEST(a_delivery_just_before_the_sleep_is_not_slept_over),
+		TEST(a_sleeper_is_woken_by_a_delivery),
+		TEST(a_watermark_keeps_it_asleep),
+		TEST(producers_do_not_wake_below_the_watermark),
+		TEST(flush_ms_closes_what_is_idle),
+		TEST(a_stall_ends_a_wait),
+		TEST(a_signal_ends_a_wait),
+		TEST(a_wake_ends_this_wait_or_the_next),
+		TEST(a_wait_tells_once_that_a_channel_has_stopped),
+		TEST(a_sleeper_is_woken_by_a_stop),
+		TEST(an_armed_descriptor_becomes_readable),
+		TEST(a_delivery_while_it_is_armed_is_not_missed),
+		TEST(waiting_and_polling_do_not_disturb_each_other),
+		TEST(an_attached_channel_has_no_descriptor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
