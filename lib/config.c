@@ -151,10 +151,12 @@ static const char *why_choices(const struct rondo_config *config)
 /* What stands between quotes in metadata, in every reader. */
 static bool is_plain(const char *text)
 {
-	for (; *text; text++)
-		if (*text < 0x20 || *text > 0x7e || *text == '"' ||
-		    *text == '\\')
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
 			return false;
+	}
 	return true;
 }
 

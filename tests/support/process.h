@@ -6,10 +6,14 @@
 #define RONDO_TESTS_SUPPORT_PROCESS_H
 
 #include <dirent.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +77,35 @@ static inline int test_in_child(int (*what)(void *), void *argument)
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/*
+ * From now on, in this process and its children, the kernel answers this call
+ * with this error; argument 0 to 5 must equal value, negative: whatever they
+ * are. -1: that cannot be here.
+ */
+static inline int test_refuse(long call, int argument, unsigned value,
+			      unsigned error)
+{
+	const unsigned arguments = offsetof(struct seccomp_data, args);
+	const unsigned checked =
+		arguments + 8 * (unsigned)(argument < 0 ? 0 : argument);
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, checked),
+		BPF_JUMP(BPF_JMP | (argument < 0 ? BPF_JGE : BPF_JEQ) | BPF_K,
+			 argument < 0 ? 0 : value, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]),
+				     filter};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
 /* In such a child: the first thing that is wrong, by its line. */

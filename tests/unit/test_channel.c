@@ -7,13 +7,10 @@
 #include "support/process.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include <rondo/rondo.h>
@@ -108,31 +105,14 @@ static void the_mode_in_force_is_told_with_its_reason(void **state)
 	rondo_channel_destroy(channel);
 }
 
-/* From now on membarrier(2) is refused in this process. */
-static int refuse_membarrier(void)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {TEST_COUNT(filter), filter};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-		return -1;
-	return rondo_os_fence_register() == -EPERM ? 0 : -1;
-}
-
 static int create_without_membarrier(void *argument)
 {
 	uint32_t expected = expected_reason();
 	struct fixture fixture;
 
 	(void)argument;
-	if (refuse_membarrier())
+	if (test_refuse(SYS_membarrier, -1, 0, EPERM) ||
+	    rondo_os_fence_register() != -EPERM)
 		return TEST_CHILD_SKIP;
 	if (expected == RONDO_MODE_RSEQ)
 		expected = RONDO_MODE_NO_MEMBARRIER;
@@ -154,11 +134,28 @@ static void without_membarrier_rings_are_atomic_and_work(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* rings in force * 16 + reason */
+static int rings_and_reason(void)
+{
+	struct rondo_config config = {.size = SIZE,
+				      .rings = RONDO_RINGS_BY_CONCURRENCY};
+	struct rondo_config in_force = {.size = SIZE};
+	struct rondo_channel *channel;
+	struct rondo_stats stats;
+
+	if (rondo_channel_create(&config, &channel) ||
+	    rondo_channel_config(channel, &in_force) ||
+	    rondo_channel_stats(channel, &stats) ||
+	    rondo_channel_destroy(channel))
+		return 255;
+	return (int)(in_force.rings * 16 + stats.reason);
+}
+
 /* This program again, rseq turned off in its libc; see main. */
 static int exec_without_rseq(void *argument)
 {
 	setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
-	execl("/proc/self/exe", "test", "reason", (char *)NULL);
+	execl("/proc/self/exe", "test", "modes", (char *)NULL);
 	return argument ? 1 : TEST_CHILD_SKIP;
 }
 
@@ -167,8 +164,9 @@ static void without_registration_rings_are_atomic(void **state)
 	(void)state;
 	if (expected_reason() != RONDO_MODE_RSEQ)
 		skip();
+	/* As main says it: rings by CPU, since there are no other ids. */
 	assert_int_equal(test_in_child(exec_without_rseq, NULL),
-			 RONDO_MODE_UNREGISTERED);
+			 RONDO_RINGS_BY_CPU * 16 + RONDO_MODE_UNREGISTERED);
 }
 
 static void inlined_code_is_let_in_only_where_it_is_right(void **state)
@@ -217,7 +215,8 @@ static void rings_by_concurrency_are_there_or_said_not_to_be(void **state)
 	assert_int_equal(rondo_channel_config(handle, &in_force), 0);
 	if (rseq.concurrency_ids) {
 		assert_int_equal(in_force.rings, RONDO_RINGS_BY_CONCURRENCY);
-		assert_int_equal(handle->id_offset, handle->rseq_offset + 24);
+		assert_int_equal(handle->offsets.id,
+				 handle->offsets.rseq + 24);
 	} else {
 		assert_int_equal(in_force.rings, RONDO_RINGS_BY_CPU);
 	}
@@ -739,7 +738,7 @@ int main(int argc, char **argv)
 	};
 
 	/* exec_without_rseq */
-	if (argc > 1 && !strcmp(argv[1], "reason"))
-		return (int)reason_of(NULL);
+	if (argc > 1 && !strcmp(argv[1], "modes"))
+		return rings_and_reason();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

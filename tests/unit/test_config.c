@@ -61,6 +61,7 @@ static const struct wrong wrongs[] = {
 	{"name: ", -EINVAL, {.size = SIZE, .name = "a \"quote\""}},
 	{"name: ", -EINVAL, {.size = SIZE, .name = "back\\slash"}},
 	{"name: ", -EINVAL, {.size = SIZE, .name = "caf\xc3\xa9"}},
+	{"name: ", -EINVAL, {.size = SIZE, .name = "delete\x7f"}},
 	{"name: ", -ENAMETOOLONG, {.size = SIZE, .name = LONG_64}},
 	{"path: ", -EINVAL, {.size = SIZE, .path = ""}},
 	/* 2^41 bytes of positions: a quarter of what a head can tell. */

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <rondo/rondo.h>
 
@@ -486,6 +487,115 @@ static void no_descriptor_left_is_an_error_at_creation(void **state)
 	assert_int_equal(test_in_child(create_without_descriptors, NULL), 0);
 }
 
+/* One system call that fails in the middle of create. */
+struct failure {
+	struct rondo_config config;
+	long call;
+	int argument; /* see test_refuse */
+	unsigned value, error;
+};
+
+#define HANDLE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+static struct failure failures[] = {
+	{{.size = SIZE}, SYS_memfd_create, -1, 0, EMFILE},
+	{{.size = SIZE}, SYS_ftruncate, -1, 0, ENOMEM},
+	{{.size = SIZE}, SYS_fcntl, 1, F_ADD_SEALS, EPERM},
+	{{.size = SIZE}, SYS_mmap, 3, MAP_SHARED | MAP_NORESERVE, ENOMEM},
+	{{.size = SIZE}, SYS_mmap, 3, HANDLE_FLAGS, ENOMEM},
+	{{.size = SIZE, .flags = RONDO_PREFAULT}, SYS_fallocate, -1, 0, ENOSPC},
+	{{.size = SIZE, .flags = RONDO_PREFAULT},
+	 SYS_madvise,
+	 2,
+	 23, /* MADV_POPULATE_WRITE */
+	 ENOMEM},
+	/* With a file. */
+	{{.size = SIZE, .path = ""}, SYS_ftruncate, -1, 0, EPERM},
+	{{.size = SIZE, .path = ""}, SYS_fallocate, -1, 0, EIO},
+	{{.size = SIZE, .path = ""},
+	 SYS_mmap,
+	 3,
+	 MAP_SHARED | MAP_NORESERVE,
+	 ENOMEM},
+	{{.size = SIZE, .path = ""}, SYS_mmap, 3, HANDLE_FLAGS, ENOMEM},
+	{{.size = SIZE, .path = "", .flags = RONDO_PREFAULT},
+	 SYS_madvise,
+	 2,
+	 23,
+	 ENOMEM},
+};
+
+static int fail_in_the_middle(void *argument)
+{
+	const struct failure *failure = argument;
+	struct rondo_channel *channel = NULL;
+	struct test_holdings before, after;
+	struct stat status;
+
+	/* What is done once a process is done. */
+	TEST_CHILD_CHECK(!rondo_channel_create(NULL, &channel));
+	TEST_CHILD_CHECK(!rondo_channel_destroy(channel));
+	before = test_holdings();
+	if (test_refuse(failure->call, failure->argument, failure->value,
+			failure->error))
+		return TEST_CHILD_SKIP;
+	channel = NULL;
+	TEST_CHILD_CHECK(rondo_channel_create(&failure->config, &channel) ==
+			 -(int)failure->error);
+	TEST_CHILD_CHECK(!channel);
+	after = test_holdings();
+	TEST_CHILD_CHECK(before.descriptors == after.descriptors);
+	TEST_CHILD_CHECK(before.shared_maps == after.shared_maps);
+	if (failure->config.path)
+		TEST_CHILD_CHECK(stat(failure->config.path, &status) == -1);
+	return 0;
+}
+
+static void whatever_fails_at_creation_leaves_nothing(void **state)
+{
+	struct folder *folder = *state;
+
+	for (size_t i = 0; i < TEST_COUNT(failures); i++) {
+		int status;
+
+		if (failures[i].config.path)
+			failures[i].config.path = folder->file;
+		status = test_in_child(fail_in_the_middle, &failures[i]);
+		if (status == TEST_CHILD_SKIP)
+			skip();
+		if (status)
+			fail_msg("failure %zu", i);
+	}
+}
+
+/* A file system that cannot reserve gets a byte in each block instead. */
+static int create_without_fallocate(void *argument)
+{
+	const struct folder *folder = argument;
+	struct rondo_config config = {
+		.size = SIZE, .subbuf_bytes = 65536, .path = folder->file};
+	struct rondo_channel *channel;
+	struct stat status;
+
+	if (test_refuse(SYS_fallocate, -1, 0, EOPNOTSUPP))
+		return TEST_CHILD_SKIP;
+	TEST_CHILD_CHECK(!rondo_channel_create(&config, &channel));
+	TEST_CHILD_CHECK(!stat(folder->file, &status));
+	TEST_CHILD_CHECK((uint64_t)status.st_blocks * 512 >=
+			 (uint64_t)status.st_size);
+	TEST_CHILD_CHECK(!rondo_channel_destroy(channel));
+	return 0;
+}
+
+static void room_is_reserved_even_where_it_cannot_be(void **state)
+{
+	int status = test_in_child(create_without_fallocate, *state);
+
+	if (status == TEST_CHILD_SKIP)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 /* ---- attaching ---- */
 
 #define ALL_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -727,6 +837,12 @@ int main(void)
 			folder_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_file_limit_is_an_error_at_creation, folder_setup,
+			folder_teardown),
+		cmocka_unit_test_setup_teardown(
+			whatever_fails_at_creation_leaves_nothing, folder_setup,
+			folder_teardown),
+		cmocka_unit_test_setup_teardown(
+			room_is_reserved_even_where_it_cannot_be, folder_setup,
 			folder_teardown),
 		cmocka_unit_test(no_descriptor_left_is_an_error_at_creation),
 		cmocka_unit_test(each_damaged_field_of_the_geometry_is_noticed),
