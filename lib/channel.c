@@ -60,9 +60,9 @@ static void handle_fill(struct rondo_control *control,
 	handle->control = control;
 	if (!rseq->offset)
 		return;
-	handle->rseq_offset = (int32_t)rseq->offset;
-	handle->id_offset =
-		handle->rseq_offset +
+	handle->offsets.rseq = (int32_t)rseq->offset;
+	handle->offsets.id =
+		handle->offsets.rseq +
 		(by_cid && rseq->concurrency_ids ? RSEQ_MM_CID : RSEQ_CPU_ID);
 }
 

@@ -36,6 +36,7 @@ struct rondo_map {
 	uint32_t flags, clock, rings_by;
 	uint32_t wake_subbufs, stall_ms, flush_ms;
 	uint8_t uuid[16];
+	uint64_t packet_start[3]; /* of each packet: magic, uuid, stream */
 };
 
 static inline struct rondo_ring *rondo_map_ring(const struct rondo_map *map,

@@ -103,6 +103,8 @@ static int lay_out(const struct rondo_config *complete, uint32_t ring_count,
 static void fill_map(const struct rondo_superblock *super, char *base,
 		     struct rondo_map *map)
 {
+	struct rondo_packet packet = { .magic = RONDO_PACKET_MAGIC };
+
 	memset(map, 0, sizeof(*map));
 	map->bytes = super->total_bytes;
 	map->catalog_bytes = super->catalog_bytes;
@@ -126,6 +128,8 @@ static void fill_map(const struct rondo_superblock *super, char *base,
 	map->stall_ms = super->stall_ms;
 	map->flush_ms = super->flush_ms;
 	memcpy(map->uuid, super->uuid, sizeof(map->uuid));
+	memcpy(packet.uuid, map->uuid, sizeof(map->uuid));
+	memcpy(map->packet_start, &packet, sizeof(map->packet_start));
 	if (!base)
 		return;
 	map->base = base;

@@ -6,6 +6,7 @@
  * 1 KiB, deep at most twice.
  */
 #define RONDO_INLINE RONDO_API
+#define RONDO_OUT_IN_MEMORY 1
 
 #include <rondo/producer.h>
 
@@ -53,7 +54,8 @@ static void zero_behind(const struct rondo_map *map, void *data, uint32_t bytes)
 {
 	uint64_t end = rondo_align(bytes, map->header_bytes);
 
-	memset((char *)data + bytes, 0, end - bytes);
+	if (end > bytes)
+		memset((char *)data + bytes, 0, end - bytes);
 }
 
 static bool room_fits(const struct rondo_map *map, const struct room *room)
@@ -87,7 +89,7 @@ find_place(struct rondo_control *control, struct rondo_place *place)
 	place->control = control;
 #if RONDO_HAVE_RSEQ
 	if (control->by_id)
-		id = (uint32_t)rondo_thread_id(control->handle->id_offset);
+		id = (uint32_t)rondo_thread_id(control->handle->offsets.id);
 #endif
 	place->id = id;
 	if (!control->by_id)
@@ -361,12 +363,6 @@ static bool claim(const struct rondo_place *place, const struct target *target)
 	((uint64_t *)(void *)(packet) +                                        \
 	 offsetof(struct rondo_packet, field) / 8)
 
-/* The first fields of a packet are smaller than a word: three words of them. */
-union packet_start {
-	struct rondo_packet packet;
-	uint64_t words[sizeof(struct rondo_packet) / 8];
-};
-
 static void move_opening(struct rondo_move *move,
 			 const struct rondo_place *place,
 			 const struct target *target, uint64_t previous)
@@ -375,14 +371,10 @@ static void move_opening(struct rondo_move *move,
 	const uint32_t pages = rondo_slot_pages(target->slot);
 	struct rondo_packet *packet =
 		rondo_map_packet(map, place->index, pages);
-	union packet_start start;
 
-	start.packet.magic = RONDO_PACKET_MAGIC;
-	__builtin_memcpy(start.packet.uuid, map->uuid, sizeof(map->uuid));
-	start.packet.stream_id = 0;
 	for (unsigned i = 0; i < 3; i++)
 		rondo_move_store(move, (uint64_t *)(void *)packet + i,
-				 start.words[i], 0);
+				 map->packet_start[i], 0);
 	rondo_move_store(move, PACKET_WORD(packet, stream_instance_id),
 			 place->index, 0);
 	rondo_move_store(move, PACKET_WORD(packet, timestamp_begin), 0,
@@ -777,8 +769,7 @@ static bool commit_in_head(const struct rondo_place *place, uint64_t reserved)
 #if RONDO_HAVE_RSEQ
 	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ)
 		return rondo_seq_commit(place->ring,
-					place->control->handle->rseq_offset,
-					place->control->handle->id_offset,
+					&place->control->handle->offsets,
 					place->id, head,
 					wanted) == RONDO_SEQ_DONE;
 #endif

@@ -33,7 +33,6 @@ void rondo_move_begin(struct rondo_move *move, const struct rondo_place *place,
 		      uint64_t head, uint64_t wanted)
 {
 	struct rondo_sequence *s = &move->sequence;
-	const struct rondo_channel *handle = place->control->handle;
 
 	s->commit_at = &place->ring->head;
 	s->wanted = wanted;
@@ -47,8 +46,7 @@ void rondo_move_begin(struct rondo_move *move, const struct rondo_place *place,
 	s->limit = NO_LIMIT;
 	s->clock = RONDO_SEQ_CLOCK_GIVEN;
 	s->id = place->id;
-	s->rseq_offset = handle->rseq_offset;
-	s->id_offset = handle->id_offset;
+	s->offsets = place->control->handle->offsets;
 }
 
 /* A clock that sequences cannot read is read here: after the head, whose gen
@@ -366,20 +364,20 @@ void rondo_ring_refuse_aside(struct rondo_ring *ring, enum rondo_cause cause,
 	rondo_add_relaxed(&ring->aside[cause], 1);
 }
 
-static void read_refused(const struct rondo_ring *ring, unsigned cause,
+static void read_refused(const struct rondo_refused *refused,
 			 uint64_t *out_records, uint64_t *out_bytes)
 {
 	/* Bounded: a count that moves meanwhile may cost one record's bytes,
 	 * which the next reading has. */
 	for (int tries = 0; tries < 4; tries++) {
 		/* pairs(refused) acquire: the count before its bytes. */
-		uint64_t n = rondo_load_acquire(&ring->refused[cause]);
+		uint64_t n = rondo_load_acquire(&refused->records);
 
 		*out_records = n;
 		/* pairs(refused) acquire: the bytes before the count again. */
 		*out_bytes =
-			rondo_load_acquire(&ring->refused_bytes[cause][n & 1]);
-		if (rondo_load_relaxed(&ring->refused[cause]) == n)
+			rondo_load_acquire(&refused->bytes[n & 1]);
+		if (rondo_load_relaxed(&refused->records) == n)
 			return;
 	}
 }
@@ -388,7 +386,7 @@ void rondo_ring_refusals(const struct rondo_ring *ring,
 			 struct rondo_refusals *out)
 {
 	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++) {
-		read_refused(ring, cause, &out->records[cause],
+		read_refused(&ring->refused[cause], &out->records[cause],
 			     &out->bytes[cause]);
 		out->records[cause] += rondo_load_relaxed(&ring->aside[cause]);
 		out->bytes[cause] +=
@@ -435,10 +433,11 @@ void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
 	rondo_move_store(move, PACKET_WORD(packet, packet_bits),
 			 rondo_align(content, 4096) * 8, 0);
 	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++) {
-		uint64_t n = rondo_load_relaxed(&ring->refused[cause]);
+		uint64_t *words = &ring->refused[cause].records;
+		uint64_t n = rondo_load_relaxed(words);
 		uint64_t all = n + rondo_load_relaxed(&ring->aside[cause]);
 
-		rondo_move_check(move, &ring->refused[cause], n);
+		rondo_move_check(move, words, n);
 		rondo_move_store(move, PACKET_WORD(packet, refused) + cause,
 				 all, 0);
 		sum += all;

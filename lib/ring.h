@@ -140,16 +140,9 @@ static inline bool rondo_ring_refuse(const struct rondo_place *place,
 	RONDO_TESTPOINT(RONDO_AT_REFUSE);
 #if RONDO_HAVE_RSEQ
 	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ) {
-		const struct rondo_channel *handle = place->control->handle;
-		struct rondo_count count = { .head = head,
-					     .records = &ring->refused[cause],
-					     .bytes = ring->refused_bytes[cause],
-					     .more = bytes,
-					     .rseq_offset = handle->rseq_offset,
-					     .id_offset = handle->id_offset,
-					     .id = place->id };
-
-		return rondo_seq_count(ring, &count) == RONDO_SEQ_DONE;
+		return rondo_seq_count(ring, &place->control->handle->offsets,
+				       place->id, head, &ring->refused[cause],
+				       bytes) == RONDO_SEQ_DONE;
 	}
 #endif
 	/* pairs(head) acquire: still the head that had no room. */

@@ -96,6 +96,15 @@ enum rondo_cause {
 	RONDO_CAUSES = 3,
 };
 
+/*
+ * Records, and bytes[records & 1] of them: the other bytes are written first,
+ * then records moves, so that one store changes both.
+ */
+struct rondo_refused {
+	uint64_t records;
+	uint64_t bytes[2];
+};
+
 /* One control page. Each group of 128 bytes has one class of writers. */
 struct rondo_ring {
 	/* 0: the record path. Producers of this CPU, or atomic agents. */
@@ -103,13 +112,10 @@ struct rondo_ring {
 	uint64_t hint;	/* end of the open sub-buffer | its page set's index */
 	uint64_t limit; /* clock: the last time its compact headers can tell */
 
-	/*
-	 * 128: refused records by cause, counted in rseq mode: sequences of
-	 * this CPU alone. The bytes that belong to a count n are the ones at
-	 * [n & 1]: the other is written first, then the count moves.
-	 */
-	uint64_t refused[RONDO_CAUSES] __attribute__((aligned(128)));
-	uint64_t refused_bytes[RONDO_CAUSES][2];
+	/* 128: refused records by cause, counted in rseq mode: sequences of
+	 * this CPU alone. */
+	struct rondo_refused refused[RONDO_CAUSES]
+		__attribute__((aligned(128)));
 
 	/* 256: those counted in atomic mode. Anybody, by atomic add. */
 	uint64_t aside[RONDO_CAUSES] __attribute__((aligned(128)));

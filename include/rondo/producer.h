@@ -153,21 +153,26 @@ RONDO_INLINE int rondo_reserve(struct rondo_channel *channel,
 			       uint16_t event_id, uint32_t bytes,
 			       struct rondo_record *out)
 {
-	int result = rondo_fast_reserve(channel, event_id, bytes, out);
+	struct rondo_seen seen = { 0, 0 };
+	int result = rondo_fast_reserve(channel, event_id, bytes, out, &seen);
 
 	if (rondo_unlikely(result > 0)) {
+#ifdef RONDO_OUT_IN_MEMORY
+		struct rondo_record *slow = out;
+#else
 		/* A handle of its own: the caller's stays in registers. */
-		struct rondo_record slow;
+		struct rondo_record handle, *slow = &handle;
+#endif
 
 		if (result == RONDO_FAST_NO_ROOM)
 			result = rondo_reserve_next(channel, event_id, bytes,
-						    &slow, out->before,
-						    out->ring_id);
+						    slow, seen.head,
+						    seen.ring_id);
 		else
 			result = rondo_reserve_call(channel, event_id, bytes,
-						    &slow);
-		if (rondo_likely(result == 0))
-			*out = slow;
+						    slow);
+		if (slow != out && rondo_likely(result == 0))
+			*out = *slow;
 	}
 	return result;
 }

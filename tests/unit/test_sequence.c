@@ -125,8 +125,9 @@ static void the_specification_does_nothing_unless_it_is_done(void **unused)
 
 #if RONDO_HAVE_RSEQ
 
-/* As struct rseq begins in the kernel's headers. */
-static struct {
+/* As struct rseq begins in the kernel's headers; near the thread pointer, as
+ * that is. */
+static __thread struct {
 	uint32_t cpu_id_start;
 	uint32_t cpu_id;
 	uint64_t rseq_cs;
@@ -141,19 +142,17 @@ struct descriptor {
 	uint64_t abort;
 };
 
-static int64_t from_thread_pointer(const void *at)
+static int32_t from_thread_pointer(const void *at)
 {
-	return (int64_t)((uint64_t)(uintptr_t)at - rondo_thread_pointer());
+	return (int32_t)((uint64_t)(uintptr_t)at - rondo_thread_pointer());
 }
 
-static int64_t area_offset(void)
+static struct rondo_offsets offsets(void)
 {
-	return from_thread_pointer(&area);
-}
+	struct rondo_offsets at = { from_thread_pointer(&area),
+				    from_thread_pointer(&area.cpu_id) };
 
-static int64_t id_offset(void)
-{
-	return from_thread_pointer(&area.cpu_id);
+	return at;
 }
 
 static void fill_both(uint64_t *state)
@@ -164,8 +163,7 @@ static void fill_both(uint64_t *state)
 	same = test_random(state);
 	fill_sequence(&tested, same);
 	fill_sequence(&specified, same);
-	tested.sequence.rseq_offset = area_offset();
-	tested.sequence.id_offset = id_offset();
+	tested.sequence.offsets = offsets();
 	area.cpu_id = tested.sequence.id;
 }
 
@@ -358,8 +356,9 @@ static uint64_t header_time(const uint64_t *header)
 
 static int reserve_tested(uint64_t expected, uint64_t wanted)
 {
-	return rondo_seq_reserve(&tested.ring, area_offset(), id_offset(), 1,
-				 expected, wanted,
+	const struct rondo_offsets at = offsets();
+
+	return rondo_seq_reserve(&tested.ring, &at, 1, expected, wanted,
 				 (char *)&tested.words[HEADER], OPEN);
 }
 
@@ -443,6 +442,7 @@ static void a_reserve_beyond_the_limit_moves_no_head(void **unused)
 
 static void a_commit_agrees_with_its_specification(void **unused)
 {
+	const struct rondo_offsets at = offsets();
 	const int results[] = {RONDO_SEQ_DONE, RONDO_SEQ_CHANGED,
 			       RONDO_SEQ_ABORTED};
 	uint64_t state = seed;
@@ -460,9 +460,8 @@ static void a_commit_agrees_with_its_specification(void **unused)
 		area.cpu_id = 9;
 		if (result == RONDO_SEQ_ABORTED)
 			area.cpu_id ^= UINT32_C(1) << (bit & 31);
-		assert_int_equal(rondo_seq_commit(&tested.ring, area_offset(),
-						  id_offset(), 9, expected,
-						  wanted),
+		assert_int_equal(rondo_seq_commit(&tested.ring, &at, 9,
+						  expected, wanted),
 				 result);
 		assert_int_equal(rondo_spec_commit(&specified.ring, area.cpu_id,
 						   9, expected, wanted),
@@ -471,33 +470,24 @@ static void a_commit_agrees_with_its_specification(void **unused)
 	}
 }
 
-/* Records and bytes of a count lie among the words of the world. */
-#define RECORDS 2
-#define BYTES 3
-
-static struct rondo_count count_of(struct world *world, uint64_t head)
+/* What counts lies among the words of the world. */
+static struct rondo_refused *refused_of(struct world *world)
 {
-	struct rondo_count count = {
-		.head = head,
-		.records = &world->words[RECORDS],
-		.bytes = &world->words[BYTES],
-		.more = world->words[0],
-		.rseq_offset = area_offset(),
-		.id_offset = id_offset(),
-		.id = 3,
-	};
-
-	return count;
+	return (struct rondo_refused *)(void *)&world->words[2];
 }
 
 static void count_agrees(uint64_t flipped, int result)
 {
-	struct rondo_count count =
-		count_of(&tested, tested.ring.head ^ flipped);
+	const struct rondo_offsets at = offsets();
 
-	assert_int_equal(rondo_seq_count(&tested.ring, &count), result);
-	count = count_of(&specified, specified.ring.head ^ flipped);
-	assert_int_equal(rondo_spec_count(&specified.ring, area.cpu_id, &count),
+	assert_int_equal(rondo_seq_count(&tested.ring, &at, 3,
+					 tested.ring.head ^ flipped,
+					 refused_of(&tested), tested.words[0]),
+			 result);
+	assert_int_equal(rondo_spec_count(&specified.ring, area.cpu_id, 3,
+					  specified.ring.head ^ flipped,
+					  refused_of(&specified),
+					  specified.words[0]),
 			 result);
 	assert_same_worlds();
 }
@@ -544,6 +534,7 @@ static void check_descriptor(void)
 
 static void each_sequence_names_a_section_with_a_signed_way_out(void **unused)
 {
+	const struct rondo_offsets at = offsets();
 	uint64_t state = seed;
 
 	(void)unused;
@@ -556,8 +547,7 @@ static void each_sequence_names_a_section_with_a_signed_way_out(void **unused)
 	check_descriptor();
 	(void)reserve_tested(0, 0);
 	check_descriptor();
-	(void)rondo_seq_commit(&tested.ring, area_offset(), id_offset(), 1, 0,
-			       0);
+	(void)rondo_seq_commit(&tested.ring, &at, 1, 0, 0);
 	check_descriptor();
 	count_agrees(1, RONDO_SEQ_CHANGED);
 	check_descriptor();

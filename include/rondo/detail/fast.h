@@ -43,10 +43,13 @@ rondo_zero_tail(char *payload, uint32_t bytes)
 	}
 }
 
-/*
- * RONDO_FAST_DONE, or a negative errno, or which call to make. For the second
- * one out->before and out->ring_id say what was seen.
- */
+/* What the fast path saw, for the call that goes on from there. */
+struct rondo_seen {
+	uint64_t head;
+	uint32_t ring_id;
+};
+
+/* RONDO_FAST_DONE, or a negative errno, or which call to make. */
 enum rondo_fast {
 	RONDO_FAST_DONE = 0,
 	RONDO_FAST_CALL = 1,	/* rondo_reserve_call */
@@ -56,12 +59,11 @@ enum rondo_fast {
 #if RONDO_HAVE_RSEQ
 static inline __attribute__((always_inline)) int
 rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
-		   uint32_t bytes, struct rondo_record *out)
+		   uint32_t bytes, struct rondo_record *out,
+		   struct rondo_seen *seen)
 {
 	const uint32_t gate = rondo_load_relaxed(&channel->gate[RONDO_GATE]);
-	const int64_t rseq_offset = channel->rseq_offset;
-	const int64_t id_offset = channel->id_offset;
-	const uint64_t id = rondo_thread_id(id_offset);
+	const uint64_t id = rondo_thread_id(channel->offsets.id);
 	struct rondo_ring *ring;
 	uint64_t head, hint, base, wanted, position;
 	char *header;
@@ -81,14 +83,14 @@ rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 	wanted = base + rondo_head_at(position, RONDO_PENDING_ONE);
 	if (rondo_unlikely(head & (RONDO_MODE_MASK | RONDO_PENDING_FULL)))
 		return RONDO_FAST_CALL;
-	out->before = head;
-	out->ring_id = (uint32_t)id;
+	seen->head = head;
+	seen->ring_id = (uint32_t)id;
 	if (rondo_unlikely(hint - wanted >= channel->span))
 		return RONDO_FAST_NO_ROOM;
 	header = channel->pages + ((hint & RONDO_HEAD_LOW) << channel->order) +
 		 (rondo_head_position(base) & channel->mask);
 	if (rondo_unlikely(rondo_seq_reserve(
-		    ring, rseq_offset, id_offset, (uint32_t)id, head, wanted,
+		    ring, &channel->offsets, (uint32_t)id, head, wanted,
 		    header,
 		    0xff000000u | (uint32_t)(event_id & 0xff) << 16 |
 			    (uint32_t)((bytes + 7) >> 3) << 8)))
@@ -98,6 +100,8 @@ rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 	out->channel = channel;
 	out->ring = ring;
 	out->head = wanted;
+	out->before = head;
+	out->ring_id = (uint32_t)id;
 	out->bytes = bytes;
 	out->event_id = event_id;
 	return RONDO_FAST_DONE;
@@ -116,16 +120,16 @@ rondo_fast_commit(const struct rondo_record *record)
 	 * readers of open sub-buffers that it is there. */
 	rondo_store_release((uint8_t *)record->data - 1,
 			    (uint8_t)(record->event_id >> 8));
-	return rondo_seq_commit(record->ring, channel->rseq_offset,
-				channel->id_offset, record->ring_id,
-				record->head, record->head - RONDO_PENDING_ONE);
+	return rondo_seq_commit(record->ring, &channel->offsets,
+				record->ring_id, record->head, record->head - RONDO_PENDING_ONE);
 }
 #else
 static inline int rondo_fast_reserve(struct rondo_channel *channel,
 				     uint16_t event_id, uint32_t bytes,
-				     struct rondo_record *out)
+				     struct rondo_record *out,
+				     struct rondo_seen *seen)
 {
-	(void)event_id, (void)bytes, (void)out;
+	(void)event_id, (void)bytes, (void)out, (void)seen;
 	return rondo_load_relaxed(&channel->gate[RONDO_GATE]) ?
 		       RONDO_FAST_CALL :
 		       -ESHUTDOWN;

@@ -12,6 +12,12 @@
 
 struct rondo_control;
 
+/* From the thread pointer. */
+struct rondo_offsets {
+	int32_t rseq; /* struct rseq */
+	int32_t id;   /* the word that picks the ring */
+};
+
 struct rondo_channel {
 	/* Frozen for ever: what code of any layout may look at. */
 	uint32_t magic;
@@ -23,8 +29,7 @@ struct rondo_channel {
 	uint64_t span;	      /* what hint - head must be below; 0: never */
 	uint32_t mask;	      /* subbuf_bytes - 1 */
 	uint32_t order;	      /* log2 of subbuf_bytes */
-	int32_t rseq_offset;  /* of struct rseq from the thread pointer */
-	int32_t id_offset;    /* of the word that picks the ring, likewise */
+	struct rondo_offsets offsets;
 	uint32_t record_max;  /* bytes of payload */
 	uint32_t class_count; /* registered ids: RONDO_ID_FIRST and on */
 	/* The calls only. */

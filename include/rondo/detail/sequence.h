@@ -59,25 +59,14 @@ struct rondo_sequence {
 	uint64_t limit;		    /* 56: a later time is far */
 	uint32_t clock;		    /* 64: enum rondo_sequence_clock */
 	uint32_t id;		    /* 68: CPU or concurrency id expected */
-	int64_t rseq_offset;	    /* 72 */
-	int64_t id_offset;	    /* 80 */
+	struct rondo_offsets offsets; /* 72 */
 };
 
-/* What rondo_seq_count counts: bytes[records & 1] belong to *records. */
-struct rondo_count {
-	uint64_t head; /* the head that must be there */
-	uint64_t *records;
-	uint64_t *bytes;
-	uint64_t more; /* bytes */
-	int64_t rseq_offset;
-	int64_t id_offset;
-	uint32_t id;
-};
-
+RONDO_STATIC_ASSERT(sizeof(struct rondo_refused) == 24, "assembly");
 RONDO_STATIC_ASSERT(sizeof(struct rondo_check) == 16, "assembly");
 RONDO_STATIC_ASSERT(sizeof(struct rondo_store) == 24, "assembly");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, clock) == 64, "assembly");
-RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, id_offset) == 80,
+RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, offsets.id) == 76,
 		    "assembly");
 
 #define RONDO_RSEQ_CS_OFFSET 8 /* rseq_cs in struct rseq, Linux ABI */
@@ -139,20 +128,22 @@ static inline int rondo_spec_locked(struct rondo_sequence *s, uint32_t id,
 	return RONDO_SEQ_DONE;
 }
 
-/* The specification of rondo_seq_count. */
+/* The specification of rondo_seq_count: one more record of so many bytes. */
 static inline int rondo_spec_count(struct rondo_ring *ring, uint32_t id,
-				   const struct rondo_count *count)
+				   uint32_t expected_id, uint64_t expected,
+				   struct rondo_refused *refused,
+				   uint64_t bytes)
 {
-	uint64_t records = *count->records;
+	uint64_t records = refused->records;
 
-	if (id != count->id)
+	if (id != expected_id)
 		return RONDO_SEQ_ABORTED;
-	if (ring->head != count->head)
+	if (ring->head != expected)
 		return RONDO_SEQ_CHANGED;
-	count->bytes[(records + 1) & 1] =
-		count->bytes[records & 1] + count->more;
+	refused->bytes[(records + 1) & 1] =
+		refused->bytes[records & 1] + bytes;
 	/* pairs(refused) release: the bytes before the count they belong to. */
-	*count->records = records + 1;
+	refused->records = records + 1;
 	return RONDO_SEQ_DONE;
 }
 

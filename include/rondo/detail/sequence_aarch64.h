@@ -31,9 +31,8 @@
 	".popsection\n\t"
 
 static inline __attribute__((always_inline)) int
-rondo_seq_reserve(struct rondo_ring *ring, int64_t rseq_offset,
-		  int64_t id_offset, uint32_t id, uint64_t expected,
-		  uint64_t wanted, char *header, uint32_t open)
+rondo_seq_reserve(struct rondo_ring *ring, const struct rondo_offsets *at,
+		  uint32_t id, uint64_t expected, uint64_t wanted, char *header, uint32_t open)
 {
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
@@ -57,7 +56,8 @@ rondo_seq_reserve(struct rondo_ring *ring, int64_t rseq_offset,
 		"b 6f\n"
 		"5:\tb %l[aborted]\n"
 		"6:\n\t"
-		: : [rseq] "r"(rseq_offset), [idat] "r"(id_offset),
+		: : [rseq] "r"((int64_t)at->rseq),
+		[idat] "r"((int64_t)at->id),
 		[id] "r"(id), [head] "r"(&ring->head),
 		[expected] "r"(expected), [wanted] "r"(wanted),
 		[header] "r"(header), [open] "r"(open)
@@ -74,9 +74,8 @@ far:
 RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, limit) == 16, "assembly");
 
 static inline __attribute__((always_inline)) int
-rondo_seq_commit(struct rondo_ring *ring, int64_t rseq_offset,
-		 int64_t id_offset, uint32_t id, uint64_t expected,
-		 uint64_t wanted)
+rondo_seq_commit(struct rondo_ring *ring, const struct rondo_offsets *at,
+		 uint32_t id, uint64_t expected, uint64_t wanted)
 {
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
@@ -91,7 +90,8 @@ rondo_seq_commit(struct rondo_ring *ring, int64_t rseq_offset,
 		"b 6f\n"
 		"5:\tb %l[aborted]\n"
 		"6:\n\t"
-		: : [rseq] "r"(rseq_offset), [idat] "r"(id_offset),
+		: : [rseq] "r"((int64_t)at->rseq),
+		[idat] "r"((int64_t)at->id),
 		[id] "r"(id), [head] "r"(&ring->head),
 		[expected] "r"(expected), [wanted] "r"(wanted)
 		: "memory", "cc", "x9", "x10", "x11"
@@ -104,7 +104,9 @@ aborted:
 }
 
 static inline __attribute__((always_inline)) int
-rondo_seq_count(struct rondo_ring *ring, const struct rondo_count *count)
+rondo_seq_count(struct rondo_ring *ring, const struct rondo_offsets *at,
+		uint32_t id, uint64_t expected, struct rondo_refused *refused,
+		uint64_t bytes)
 {
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
@@ -114,24 +116,24 @@ rondo_seq_count(struct rondo_ring *ring, const struct rondo_count *count)
 		"ldr x9, [%[head]]\n\t"
 		"cmp x9, %[expected]\n\t"
 		"b.ne %l[changed]\n\t"
-		"ldr x9, [%[records]]\n\t"
+		"ldr x9, [%[refused]]\n\t"
+		"add x13, %[refused], #8\n\t"
 		"and x11, x9, #1\n\t"
-		"ldr x12, [%[bytes], x11, lsl #3]\n\t"
-		"add x12, x12, %[more]\n\t"
+		"ldr x12, [x13, x11, lsl #3]\n\t"
+		"add x12, x12, %[bytes]\n\t"
 		"eor x11, x11, #1\n\t"
-		"str x12, [%[bytes], x11, lsl #3]\n\t"
+		"str x12, [x13, x11, lsl #3]\n\t"
 		"add x9, x9, #1\n\t"
-		"stlr x9, [%[records]]\n"
+		"stlr x9, [%[refused]]\n"
 		RONDO_RSEQ_END
 		"b 6f\n"
 		"5:\tb %l[aborted]\n"
 		"6:\n\t"
-		: : [rseq] "r"(count->rseq_offset),
-		[idat] "r"(count->id_offset), [id] "r"(count->id),
-		[head] "r"(&ring->head), [expected] "r"(count->head),
-		[records] "r"(count->records), [bytes] "r"(count->bytes),
-		[more] "r"(count->more)
-		: "memory", "cc", "x9", "x10", "x11", "x12"
+		: : [rseq] "r"((int64_t)at->rseq),
+		[idat] "r"((int64_t)at->id), [id] "r"(id),
+		[head] "r"(&ring->head), [expected] "r"(expected),
+		[refused] "r"(refused), [bytes] "r"(bytes)
+		: "memory", "cc", "x9", "x10", "x11", "x12", "x13"
 		: changed, aborted);
 	return RONDO_SEQ_DONE;
 changed:
@@ -146,7 +148,7 @@ static inline int rondo_seq_list(struct rondo_sequence *s)
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
 		"ldr w9, [%[s], #68]\n\t"
-		"ldr x11, [%[s], #80]\n\t"
+		"ldrsw x11, [%[s], #76]\n\t"
 		"ldr w12, [x10, x11]\n\t"
 		"cmp w9, w12\n\t"
 		"b.ne 8f\n\t"
@@ -183,7 +185,7 @@ static inline int rondo_seq_list(struct rondo_sequence *s)
 		"b 9f\n"
 		"8:\tb %l[aborted]\n"
 		"9:\n\t"
-		: : [rseq] "r"(s->rseq_offset), [s] "r"(s)
+		: : [rseq] "r"((int64_t)s->offsets.rseq), [s] "r"(s)
 		: "memory", "cc", "x9", "x10", "x11", "x12", "x13", "x14", "x15"
 		: changed, aborted, far);
 	return RONDO_SEQ_DONE;
@@ -200,7 +202,7 @@ static inline int rondo_seq_locked(struct rondo_sequence *s)
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
 		"ldr w9, [%[s], #68]\n\t"
-		"ldr x11, [%[s], #80]\n\t"
+		"ldrsw x11, [%[s], #76]\n\t"
 		"ldr w12, [x10, x11]\n\t"
 		"cmp w9, w12\n\t"
 		"b.ne 8f\n\t"
@@ -226,7 +228,7 @@ static inline int rondo_seq_locked(struct rondo_sequence *s)
 		"8:\tb %l[aborted]\n"
 		"9:\tb %l[changed]\n"
 		"10:\n\t"
-		: : [rseq] "r"(s->rseq_offset), [s] "r"(s)
+		: : [rseq] "r"((int64_t)s->offsets.rseq), [s] "r"(s)
 		: "memory", "cc", "x9", "x10", "x11", "x12", "x13"
 		: changed, aborted, far);
 	return RONDO_SEQ_DONE;

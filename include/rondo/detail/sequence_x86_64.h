@@ -19,9 +19,16 @@
 	"3:\t.long 0, 0\n\t"                                                   \
 	".quad 1f, 2f - 1f, 4f\n\t"                                            \
 	".popsection\n\t"                                                      \
+	"movslq %[rseq], %%rdx\n\t"                                            \
 	"leaq 3b(%%rip), %%rax\n\t"                                            \
-	"movq %%rax, %%fs:8(%[rseq])\n"                                        \
+	"movq %%rax, %%fs:8(%%rdx)\n"                                          \
 	"1:\n\t"
+
+/* Ids are compared in memory: a register less to keep across a payload. */
+#define RONDO_RSEQ_CHECK_ID                                                    \
+	"movslq %[idat], %%rdx\n\t"                                            \
+	"cmpl %[id], %%fs:(%%rdx)\n\t"                                         \
+	"jne 4f\n\t"
 
 /* .byte: the signature as the operand of an undefined instruction */
 #define RONDO_RSEQ_END                                                         \
@@ -33,14 +40,12 @@
 	".popsection\n\t"
 
 static inline __attribute__((always_inline)) int
-rondo_seq_reserve(struct rondo_ring *ring, int64_t rseq_offset,
-		  int64_t id_offset, uint32_t id, uint64_t expected,
-		  uint64_t wanted, char *header, uint32_t open)
+rondo_seq_reserve(struct rondo_ring *ring, const struct rondo_offsets *at,
+		  uint32_t id, uint64_t expected, uint64_t wanted, char *header, uint32_t open)
 {
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
-		"cmpl %[id], %%fs:(%[idat])\n\t"
-		"jne 4f\n\t"
+		RONDO_RSEQ_CHECK_ID
 		"cmpq %[expected], %[head]\n\t"
 		"jne %l[changed]\n\t"
 		"rdtsc\n\t"
@@ -51,7 +56,7 @@ rondo_seq_reserve(struct rondo_ring *ring, int64_t rseq_offset,
 		"movb %%dl, 4(%[header])\n\t"
 		"movq %[wanted], %[head]\n"
 		RONDO_RSEQ_END
-		: : [rseq] "r"(rseq_offset), [idat] "r"(id_offset),
+		: : [rseq] "m"(at->rseq), [idat] "m"(at->id),
 		[id] "r"(id), [head] "m"(ring->head), [expected] "r"(expected),
 		[wanted] "r"(wanted), [header] "r"(header), [open] "ri"(open),
 		[limit] "m"(*((const uint32_t *)&ring->limit + 1))
@@ -66,22 +71,20 @@ far:
 }
 
 static inline __attribute__((always_inline)) int
-rondo_seq_commit(struct rondo_ring *ring, int64_t rseq_offset,
-		 int64_t id_offset, uint32_t id, uint64_t expected,
-		 uint64_t wanted)
+rondo_seq_commit(struct rondo_ring *ring, const struct rondo_offsets *at,
+		 uint32_t id, uint64_t expected, uint64_t wanted)
 {
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
-		"cmpl %[id], %%fs:(%[idat])\n\t"
-		"jne 4f\n\t"
+		RONDO_RSEQ_CHECK_ID
 		"cmpq %[expected], %[head]\n\t"
 		"jne %l[changed]\n\t"
 		"movq %[wanted], %[head]\n"
 		RONDO_RSEQ_END
-		: : [rseq] "r"(rseq_offset), [idat] "r"(id_offset),
+		: : [rseq] "m"(at->rseq), [idat] "m"(at->id),
 		[id] "r"(id), [head] "m"(ring->head), [expected] "r"(expected),
 		[wanted] "r"(wanted)
-		: "memory", "cc", "rax" : changed, aborted);
+		: "memory", "cc", "rax", "rdx" : changed, aborted);
 	return RONDO_SEQ_DONE;
 changed:
 	return RONDO_SEQ_CHANGED;
@@ -90,29 +93,28 @@ aborted:
 }
 
 static inline __attribute__((always_inline)) int
-rondo_seq_count(struct rondo_ring *ring, const struct rondo_count *count)
+rondo_seq_count(struct rondo_ring *ring, const struct rondo_offsets *at,
+		uint32_t id, uint64_t expected, struct rondo_refused *refused,
+		uint64_t bytes)
 {
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
-		"cmpl %[id], %%fs:(%[idat])\n\t"
-		"jne 4f\n\t"
+		RONDO_RSEQ_CHECK_ID
 		"cmpq %[expected], %[head]\n\t"
 		"jne %l[changed]\n\t"
-		"movq (%[records]), %%rax\n\t"
-		"movl %%eax, %%ecx\n\t"
-		"andl $1, %%ecx\n\t"
-		"movq (%[bytes],%%rcx,8), %%rdx\n\t"
-		"addq %[more], %%rdx\n\t"
-		"xorl $1, %%ecx\n\t"
-		"movq %%rdx, (%[bytes],%%rcx,8)\n\t"
+		"movq (%[refused]), %%rax\n\t"
+		"movl %%eax, %%edx\n\t"
+		"andl $1, %%edx\n\t"
+		"movq 8(%[refused],%%rdx,8), %%rcx\n\t"
+		"addq %[bytes], %%rcx\n\t"
+		"xorl $1, %%edx\n\t"
+		"movq %%rcx, 8(%[refused],%%rdx,8)\n\t"
 		"incq %%rax\n\t"
-		"movq %%rax, (%[records])\n"
+		"movq %%rax, (%[refused])\n"
 		RONDO_RSEQ_END
-		: : [rseq] "r"(count->rseq_offset),
-		[idat] "r"(count->id_offset), [id] "r"(count->id),
-		[head] "m"(ring->head), [expected] "r"(count->head),
-		[records] "r"(count->records), [bytes] "r"(count->bytes),
-		[more] "r"(count->more)
+		: : [rseq] "m"(at->rseq), [idat] "m"(at->id), [id] "r"(id),
+		[head] "m"(ring->head), [expected] "r"(expected),
+		[refused] "r"(refused), [bytes] "r"(bytes)
 		: "memory", "cc", "rax", "rcx", "rdx" : changed, aborted);
 	return RONDO_SEQ_DONE;
 changed:
@@ -127,7 +129,7 @@ static inline int rondo_seq_list(struct rondo_sequence *s)
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
 		"movl 68(%[s]), %%eax\n\t"
-		"movq 80(%[s]), %%rdx\n\t"
+		"movslq 76(%[s]), %%rdx\n\t"
 		"cmpl %%eax, %%fs:(%%rdx)\n\t"
 		"jne 4f\n\t"
 		"movq 16(%[s]), %%r8\n\t"
@@ -166,7 +168,7 @@ static inline int rondo_seq_list(struct rondo_sequence *s)
 		"movq 8(%[s]), %%rax\n\t"
 		"movq %%rax, (%%rcx)\n"
 		RONDO_RSEQ_END
-		: : [rseq] "r"(s->rseq_offset), [s] "r"(s)
+		: : [rseq] "m"(s->offsets.rseq), [s] "r"(s)
 		: "memory", "cc", "rax", "rcx", "rdx", "rsi", "r8", "r9"
 		: changed, aborted, far);
 	return RONDO_SEQ_DONE;
@@ -183,7 +185,7 @@ static inline int rondo_seq_locked(struct rondo_sequence *s)
 	__asm__ goto(
 		RONDO_RSEQ_BEGIN
 		"movl 68(%[s]), %%eax\n\t"
-		"movq 80(%[s]), %%rdx\n\t"
+		"movslq 76(%[s]), %%rdx\n\t"
 		"cmpl %%eax, %%fs:(%%rdx)\n\t"
 		"jne 4f\n\t"
 		"cmpl $0, 64(%[s])\n\t"
@@ -203,7 +205,7 @@ static inline int rondo_seq_locked(struct rondo_sequence *s)
 		"lock cmpxchgq %%rdx, (%%rcx)\n"
 		RONDO_RSEQ_END
 		"jne %l[changed]\n\t"
-		: : [rseq] "r"(s->rseq_offset), [s] "r"(s)
+		: : [rseq] "m"(s->offsets.rseq), [s] "r"(s)
 		: "memory", "cc", "rax", "rcx", "rdx"
 		: changed, aborted, far);
 	return RONDO_SEQ_DONE;
