@@ -202,7 +202,7 @@ int rondo_channel_create(const struct rondo_config *config,
 static int attach(int fd, struct rondo_channel **out)
 {
 	struct rondo_control *control = calloc(1, sizeof(*control));
-	const struct rondo_os_rseq none = {.registered = false};
+	struct rondo_os_rseq rseq;
 	int result = control ? rondo_memory_attach(fd, control) : -ENOMEM;
 
 	if (result) {
@@ -211,7 +211,9 @@ static int attach(int fd, struct rondo_channel **out)
 		return result;
 	}
 	control->attached = true;
-	result = build(control, &none);
+	rondo_os_rseq(&rseq);
+	control->by_id = rseq.registered;
+	result = build(control, &rseq);
 	if (result) {
 		rondo_memory_destroy(control, true);
 		free(control);

@@ -440,3 +440,14 @@ void rondo_memory_destroy(struct rondo_control *control, bool keep_file)
 	control->path = NULL;
 	control->fd = -1;
 }
+
+bool rondo_memory_creator_lives(const struct rondo_map *map)
+{
+	const struct rondo_superblock *super = map->super;
+	uint64_t start = rondo_os_pid_start(rondo_load_relaxed(&super->pid));
+	uint8_t boot[16];
+
+	rondo_os_boot_id(boot);
+	return start && start == rondo_load_relaxed(&super->pid_start) &&
+	       memcmp(boot, super->boot_id, sizeof(boot)) == 0;
+}

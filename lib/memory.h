@@ -29,6 +29,9 @@ void rondo_memory_publish(const struct rondo_control *control);
 /* Maps what fd is, having checked all of it. fd becomes control's on success */
 int rondo_memory_attach(int fd, struct rondo_control *control);
 
+/* Whether the process that created the channel still runs. */
+bool rondo_memory_creator_lives(const struct rondo_map *map);
+
 /* Undoes either. keep_file: a file-backed channel stays on disk. */
 void rondo_memory_destroy(struct rondo_control *control, bool keep_file);
 

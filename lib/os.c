@@ -744,6 +744,24 @@ int rondo_os_pin(int cpu)
 					 (const cpu_set_t *)(void *)mask));
 }
 
+/* The kernel says how many bytes of the mask it knows. */
+int rondo_os_affinity(struct rondo_os_affinity *out)
+{
+	int64_t bytes = os_call(syscall(SYS_sched_getaffinity, 0,
+					sizeof(out->mask), out->mask));
+
+	if (bytes < 0)
+		return (int)bytes;
+	out->bytes = bytes;
+	return 0;
+}
+
+int rondo_os_set_affinity(const struct rondo_os_affinity *affinity)
+{
+	return (int)os_call(syscall(SYS_sched_setaffinity, 0,
+				    (size_t)affinity->bytes, affinity->mask));
+}
+
 /* ---- what writers of traces need ---- */
 
 int rondo_os_move_up(int fd)

@@ -123,5 +123,12 @@ int rondo_os_fence(int cpu);
 int rondo_os_cpu_cheap(void);
 /* An affinity mask of one CPU for the calling thread. */
 int rondo_os_pin(int cpu);
+/* The whole mask, to give it back. */
+struct rondo_os_affinity {
+	unsigned char mask[8192];
+	int64_t bytes;
+};
+int rondo_os_affinity(struct rondo_os_affinity *out);
+int rondo_os_set_affinity(const struct rondo_os_affinity *affinity);
 
 #endif

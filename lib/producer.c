@@ -893,10 +893,12 @@ static void shrink_in_place(const struct rondo_map *map,
 				time);
 	zero_behind(map, data, used);
 	if (header == 8)
-		rondo_store_relaxed((uint8_t *)data - 3,
+		/* pairs(committed) release: the gap before what leads to it. */
+		rondo_store_release((uint8_t *)data - 3,
 				    (uint8_t)((used + 7) / 8));
 	else
-		rondo_store_relaxed((uint32_t *)(void *)(data - 12), used);
+		/* pairs(committed) release: the gap before what leads to it. */
+		rondo_store_release((uint32_t *)(void *)(data - 12), used);
 }
 
 int rondo_commit_len(struct rondo_record *record, uint32_t used)

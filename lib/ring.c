@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "memory.h"
 #include "os.h"
 #include "testpoint.h"
 
@@ -523,42 +524,142 @@ static bool nothing_in(const struct rondo_map *map, uint64_t head)
 	return (position & (map->subbuf_bytes - 1)) <= RONDO_PACKET_BYTES;
 }
 
-/* One try to close what head is in. */
-static bool close_open(const struct rondo_place *place, uint64_t head)
+/* How a closer moves the head. */
+enum closing {
+	CLOSE_BY_SWAP,	   /* it is ATOMIC, or nobody is left to move it */
+	CLOSE_IN_SEQUENCE, /* from its own CPU: no fence, no revoking */
+};
+
+/*
+ * One try to close what head is in: enum rondo_sequence_result. Nothing stays
+ * open, so whoever comes next crosses, and reads its clock after the head. On
+ * the ring's own CPU the sequence keeps its producers out, and the lock those
+ * who are atomic, wherever they run: so may a thread of another process.
+ */
+static int close_open(const struct rondo_place *place, uint64_t head,
+		      enum closing how)
 {
 	const struct rondo_map *map = &place->control->map;
 	const unsigned bits = rondo_number_bits(map->order);
-	uint64_t number = rondo_head_number(head, map->order);
-	uint64_t next = (number + 1) & ((UINT64_C(1) << bits) - 1);
+	uint64_t next = (rondo_head_number(head, map->order) + 1) &
+			((UINT64_C(1) << bits) - 1);
 	struct rondo_move move;
-	uint64_t slot, wanted;
-	uint32_t pages;
+	uint64_t slot;
+	int result;
 
-	if (!rondo_ring_open(place, number, &slot))
-		return false;
-	pages = rondo_slot_pages(slot);
-	wanted = rondo_head_at(next << map->order,
-			       (head & RONDO_GEN_MASK) |
-				       (place->ring->atomic_only ?
-						RONDO_HEAD_ATOMIC :
-						RONDO_HEAD_RSEQ));
-	rondo_move_begin(&move, place, head, wanted);
+	if (!rondo_ring_open(place, rondo_head_number(head, map->order), &slot))
+		return RONDO_SEQ_CHANGED;
+	rondo_move_begin(&move, place, head,
+			 rondo_head_at(next << map->order,
+				       (head & RONDO_GEN_MASK) |
+					       (place->ring->atomic_only ?
+							RONDO_HEAD_ATOMIC :
+							RONDO_HEAD_RSEQ)));
 	rondo_move_with_time(&move, NO_LIMIT);
-	rondo_move_end(&move, place, pages, head);
+	rondo_move_end(&move, place, rondo_slot_pages(slot), head);
 	if (!place->control->clock_in_sequence) {
 		move.sequence.time = rondo_clock_read(map->clock);
 		move.sequence.clock = RONDO_SEQ_CLOCK_GIVEN;
 	}
 	RONDO_TESTPOINT(RONDO_AT_FLUSH);
-	/* A swap whatever is wanted: nothing stays open, so whoever comes next
-	 * crosses, and reads its clock after the head. */
-	if (move_by_swap(&move) != RONDO_SEQ_DONE)
-		return false;
+	result = how == CLOSE_BY_SWAP ? move_by_swap(&move) :
+					move_locked(&move);
+	if (result != RONDO_SEQ_DONE)
+		return result;
 	rondo_store_list(move.stores, move.sequence.store_count,
 			 move.sequence.time);
 	rondo_add_relaxed(&place->ring->flushes, 1);
-	rondo_ring_closed(place, pages, head);
-	return true;
+	rondo_ring_closed(place, rondo_slot_pages(slot), head);
+	return RONDO_SEQ_DONE;
+}
+
+#define MAX_FLUSH_TRIES 8
+
+/*
+ * From the ring's own CPU, wherever this thread's process is. 1: closed;
+ * 0: nothing was in it; -EAGAIN: not on that CPU, or too much going on.
+ */
+static int flush_here(const struct rondo_place *place)
+{
+	for (int tries = 0; tries < MAX_FLUSH_TRIES; tries++) {
+		/* pairs(head) acquire: what is closed is what is seen. */
+		uint64_t head = rondo_load_acquire(&place->ring->head);
+
+		if (nothing_in(&place->control->map, head))
+			return 0;
+		if (rondo_head_mode(head) == RONDO_HEAD_REVOKING)
+			return -EAGAIN;
+		if (close_open(place, head, CLOSE_IN_SEQUENCE) ==
+		    RONDO_SEQ_DONE)
+			return 1;
+	}
+	return -EAGAIN;
+}
+
+/* From anywhere, under the flush lock. */
+static int flush_revoked(const struct rondo_place *place)
+{
+	for (;;) {
+		/* pairs(head) acquire: what is closed is what is seen. */
+		uint64_t head = rondo_load_acquire(&place->ring->head);
+
+		if (nothing_in(&place->control->map, head))
+			return 0;
+		if (rondo_head_mode(head) != RONDO_HEAD_ATOMIC) {
+			int result = revoke(place);
+
+			if (result < 0)
+				return result;
+		} else if (close_open(place, head, CLOSE_BY_SWAP) ==
+			   RONDO_SEQ_DONE) {
+			return 1;
+		}
+	}
+}
+
+/* Nobody else moves this head: the process is dead, and so are its sequences,
+ * revocations and gates. */
+static int flush_dead(const struct rondo_place *place)
+{
+	/* pairs(head) acquire: what is closed is what is seen. */
+	uint64_t head = rondo_load_acquire(&place->ring->head);
+
+	if (nothing_in(&place->control->map, head))
+		return 0;
+	return close_open(place, head, CLOSE_BY_SWAP) == RONDO_SEQ_DONE ?
+		       1 :
+		       -EPROTO;
+}
+
+/*
+ * Of another, living process, whose sequences no fence of ours reaches: goes
+ * to the ring's CPU. Rings of concurrency ids have none to go to.
+ */
+static int flush_foreign(const struct rondo_place *place)
+{
+	/* pairs(head) acquire: as in flush_here. */
+	uint64_t head = rondo_load_acquire(&place->ring->head);
+	struct rondo_os_affinity before;
+	int result;
+
+	if (nothing_in(&place->control->map, head))
+		return 0;
+	if (place->ring->atomic_only)
+		return close_open(place, head, CLOSE_BY_SWAP) ==
+				       RONDO_SEQ_DONE ?
+			       1 :
+			       -EAGAIN;
+	if (place->ring->cpu == UINT32_MAX || !place->control->by_id)
+		return -EOPNOTSUPP;
+	result = rondo_os_affinity(&before);
+	if (result)
+		return result;
+	result = rondo_os_pin((int)place->ring->cpu);
+	if (result == 0) {
+		result = flush_here(place);
+		(void)rondo_os_set_affinity(&before);
+	}
+	return result;
 }
 
 int rondo_ring_flush(struct rondo_control *control, uint32_t ring)
@@ -566,27 +667,23 @@ int rondo_ring_flush(struct rondo_control *control, uint32_t ring)
 	struct rondo_place place = { control,
 				     rondo_map_ring(&control->map, ring), ring,
 				     ring };
-	int result = -EAGAIN;
+	int result;
 
 	/* pairs(head) acquire: an idle ring costs this load. */
 	if (nothing_in(&control->map, rondo_load_acquire(&place.ring->head)))
 		return 0;
-	rondo_os_lock_word(&control->flush_lock);
-	while (result == -EAGAIN) {
-		/* pairs(head) acquire: what is closed is what is seen. */
-		uint64_t head = rondo_load_acquire(&place.ring->head);
-
-		if (nothing_in(&control->map, head)) {
-			result = 0;
-		} else if (rondo_head_mode(head) != RONDO_HEAD_ATOMIC) {
-			int revoked = revoke(&place);
-
-			if (revoked < 0)
-				result = revoked;
-		} else if (close_open(&place, head)) {
-			result = 1;
-		}
+	if (control->attached)
+		return rondo_memory_creator_lives(&control->map) ?
+			       flush_foreign(&place) :
+			       flush_dead(&place);
+	if (!place.ring->atomic_only &&
+	    rondo_thread_id(control->handle->offsets.id) == ring) {
+		result = flush_here(&place);
+		if (result != -EAGAIN)
+			return result;
 	}
+	rondo_os_lock_word(&control->flush_lock);
+	result = flush_revoked(&place);
 	rondo_os_unlock_word(&control->flush_lock);
 	return result;
 }

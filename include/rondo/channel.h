@@ -259,10 +259,16 @@ RONDO_API int rondo_channel_stop(struct rondo_channel *channel);
  * Closes the open sub-buffer of every ring that has records in it, while
  * producers run. Those with open records are delivered when these commit.
  *
- * Results: how many it closed.
+ * An attached channel is flushed from the CPU of each ring, to which the
+ * calling thread moves for the moment; rings by concurrency id cannot be.
+ *
+ * Results: how many it closed; when none: -EPERM and what else membarrier(2)
+ *   returns where it was forbidden since creation; attached: -EAGAIN a ring
+ *   did not hold still, -EINVAL a CPU where this thread may not go,
+ *   -EOPNOTSUPP.
  * Context: thread. Progress: blocking (one flusher at a time; producers never
  *   wait for it). Cost: under 1 us for idle rings; for a busy ring a fence of
- *   its CPU (membarrier) and some hundred ns. Ordering: what was committed
+ *   its CPU (membarrier), unless it is the caller's, and some hundred ns. Ordering: what was committed
  *   before the call is delivered when it returns.
  */
 RONDO_API int rondo_channel_flush(struct rondo_channel *channel);
