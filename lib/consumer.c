@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The consumer of a channel: takes sub-buffers by exchange, in turn; reads by
- * copy what a stalled writer holds back; peeks; sleeps; splices. It owns the
- * page sets that are in no slot, the consumer's words of each ring and the
- * states table. It may assume that it is the only one (rondo_wait.consumer says
- * so) and that a slot's page set changes by its own hand alone; whatever else
- * it reads from the channel's memory is copied, then checked, then used.
- *
- * Quarantine works in place: when a sub-buffer has been closed for stall_ms and
- * still has open records, what is committed in it is copied and shipped, and
- * its page set stays in its slot, marked, until its last writer delivers it.
- * Producers pass over such a slot, so it costs one sub-buffer of room and no
- * spare. Its pages are never handed on before that delivery: a closer that is
- * stopped just before its late add has left no sign of how many it will add.
+ * The consumer of a channel: who it is, which ring's turn it is, sleeping and
+ * waking, splicing. What it does to each ring is the reader's (reader.c). It
+ * owns rondo_wait but for the producers' half of the sleep protocol.
  */
 #include "consumer.h"
 
@@ -20,46 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "control.h"
 #include "os.h"
+#include "reader.h"
 #include "ring.h"
 #include "testpoint.h"
 #include "walk.h"
 
-#define NEVER INT64_MAX
-#define LOST_RACE 1 /* a producer was first: look again */
-#define MAX_TAKE_TRIES 16
-#define MAX_PEEK_TRIES 8
 #define NS_IN_MS INT64_C(1000000)
 /* How often a sleeper looks whether another process still lives. */
 #define LIVENESS_NS (1000 * NS_IN_MS)
-/* Clocks of CPUs may differ, by much less than this many ticks. */
-#define CLOCK_SLACK (UINT64_C(1) << 24)
-
-/* A page set that is in no slot. */
-struct loan {
-	uint64_t number;
-	uint32_t pages;
-	bool out;
-};
-
-/* What the consumer keeps of a ring for itself. */
-struct reader {
-	struct rondo_ring *ring;
-	struct loan *loans;
-	char *copy;		 /* of a quarantined one, on loan; or NULL */
-	uint64_t cursor;	 /* next number in turn */
-	uint64_t overwritten;	 /* as told in packet_seq_num so far */
-	uint64_t delivered;	 /* at the last flush period */
-	uint64_t last_end;	 /* ticks: end of what was shipped last */
-	uint64_t stalled_newest; /* those up to it stall since deadline was set */
-	int64_t deadline;	 /* when they are quarantined, monotonic */
-	uint32_t marked;	 /* slots whose sub-buffer was copied out */
-	uint32_t index;
-	bool settled; /* nothing before the cursor is left to take */
-};
-
 struct rondo_consumer {
 	struct rondo_control *control;
 	const struct rondo_map *map;
@@ -71,78 +31,18 @@ struct rondo_consumer {
 	bool orphaned;	/* the channel's process is gone */
 	bool told_over; /* a wait has said that nothing more will come */
 	int pipe[2];	/* for splices to files; -1: none */
-	struct loan *loans;
-	struct reader readers[];
+	struct rondo_loan *loans;
+	struct rondo_reader readers[];
 };
-
-/* ---- words ---- */
-
-static int64_t ahead(uint64_t number, uint64_t of)
-{
-	return rondo_number_distance(number, of, RONDO_NUMBER_BITS);
-}
-
-static uint64_t load_slot(const struct rondo_consumer *consumer,
-			  const struct reader *reader, uint64_t number)
-{
-	/* pairs(delivered) acquire: the state before what the pages hold. */
-	return rondo_load_acquire(
-		rondo_map_slot(consumer->map, reader->index, number));
-}
-
-static bool slot_says(uint64_t slot, unsigned state, uint64_t number)
-{
-	return rondo_slot_state(slot) == state &&
-	       rondo_slot_number(slot) == number;
-}
-
-static void set_state(const struct rondo_consumer *consumer,
-		      const struct reader *reader, uint32_t pages,
-		      uint64_t state)
-{
-	rondo_store_relaxed(
-		rondo_map_state(consumer->map, reader->index, pages), state);
-}
-
-static uint64_t state_with(enum rondo_pages_state state, uint64_t number)
-{
-	return (uint64_t)state | number << 8;
-}
-
-/* Whether the sub-buffer of a slot was copied out by quarantine. */
-static bool is_marked(const struct rondo_map *map, uint32_t ring, uint64_t slot)
-{
-	uint64_t *state = rondo_map_state(map, ring, rondo_slot_pages(slot));
-
-	return rondo_load_relaxed(state) ==
-	       state_with(RONDO_PAGES_QUARANTINED, rondo_slot_number(slot));
-}
-
-/* The consumer alone writes these: no add is needed. */
-static void count(uint64_t *word, uint64_t more)
-{
-	rondo_store_relaxed(word, rondo_load_relaxed(word) + more);
-}
-
-/* All before number was dealt with. */
-static void move_cursor(struct reader *reader, uint64_t number)
-{
-	number &= RONDO_NUMBER_MASK;
-	if (ahead(number, reader->cursor) <= 0)
-		return;
-	reader->cursor = number;
-	rondo_store_relaxed(&reader->ring->cursor, number);
-}
 
 /* ---- opening, closing ---- */
 
-static void *allocate(size_t alignment, size_t bytes)
+/* Zeroed; errno stays as it was. */
+static void *allocate(size_t count, size_t bytes)
 {
 	int saved = errno;
-	void *at = NULL;
+	void *at = calloc(count, bytes);
 
-	if (posix_memalign(&at, alignment, bytes))
-		at = NULL;
 	errno = saved;
 	return at;
 }
@@ -150,38 +50,33 @@ static void *allocate(size_t alignment, size_t bytes)
 static struct rondo_consumer *allocate_consumer(struct rondo_control *control)
 {
 	const struct rondo_map *map = &control->map;
-	size_t bytes = sizeof(struct rondo_consumer) +
-		       (size_t)map->ring_count * sizeof(struct reader);
-	size_t loans = (size_t)map->ring_count * map->spares;
-	struct rondo_consumer *consumer = allocate(sizeof(void *), bytes);
+	struct rondo_consumer *consumer =
+		allocate(1, sizeof(struct rondo_consumer) +
+				    (size_t)map->ring_count *
+					    sizeof(struct rondo_reader));
 
 	if (!consumer)
 		return NULL;
-	memset(consumer, 0, bytes);
-	consumer->loans =
-		allocate(sizeof(void *), (loans + 1) * sizeof(struct loan));
+	consumer->loans = allocate((size_t)map->ring_count * map->spares,
+				   sizeof(struct rondo_loan));
 	if (!consumer->loans) {
 		free(consumer);
 		return NULL;
 	}
 	consumer->control = control;
 	consumer->map = map;
-	consumer->flush_at = NEVER;
+	consumer->flush_at = RONDO_NEVER;
 	consumer->pipe[0] = consumer->pipe[1] = -1;
 	for (uint32_t i = 0; i < map->ring_count; i++) {
-		consumer->readers[i].ring = rondo_map_ring(map, i);
-		consumer->readers[i].index = i;
+		consumer->readers[i].map = map;
 		consumer->readers[i].loans =
 			consumer->loans + (size_t)i * map->spares;
-		consumer->readers[i].deadline = NEVER;
 	}
 	return consumer;
 }
 
 static void free_consumer(struct rondo_consumer *consumer)
 {
-	for (uint32_t i = 0; i < consumer->map->ring_count; i++)
-		free(consumer->readers[i].copy);
 	for (unsigned i = 0; i < 2; i++)
 		if (consumer->pipe[i] >= 0)
 			(void)rondo_os_close(consumer->pipe[i]);
@@ -210,65 +105,14 @@ static int become_consumer(struct rondo_consumer *consumer)
 	}
 }
 
-/*
- * Which page sets a ring's slots hold, so which ones are ours. What another
- * consumer had on loan when it died is a spare now; what it copied out stays
- * marked.
- */
-static int adopt_ring(struct rondo_consumer *consumer, struct reader *reader,
-		      bool *used)
-{
-	const struct rondo_map *map = consumer->map;
-	uint32_t spares = 0;
-
-	memset(used, 0, rondo_map_page_sets(map) * sizeof(*used));
-	for (uint32_t k = 0; k < map->count; k++) {
-		uint64_t slot = load_slot(consumer, reader, k);
-		uint32_t pages = rondo_slot_pages(slot);
-
-		if (pages >= rondo_map_page_sets(map) || used[pages])
-			return -EPROTO;
-		used[pages] = true;
-		if (is_marked(map, reader->index, slot))
-			reader->marked++;
-		else
-			set_state(consumer, reader, pages, RONDO_PAGES_IN_SLOT);
-	}
-	for (uint32_t pages = 0; pages < rondo_map_page_sets(map); pages++) {
-		if (used[pages])
-			continue;
-		set_state(consumer, reader, pages, RONDO_PAGES_SPARE);
-		reader->loans[spares++] = (struct loan){.pages = pages};
-	}
-	return 0;
-}
-
-/* Overwritten sub-buffers that the numbers shipped so far account for: those
- * numbers count them, and what was taken in turn. */
-static uint64_t overwritten_so_far(const struct rondo_ring *ring)
-{
-	uint64_t late = rondo_load_relaxed(&ring->shipped_late) -
-			rondo_load_relaxed(&ring->quarantined);
-
-	return rondo_load_relaxed(&ring->shipped) -
-	       (rondo_load_relaxed(&ring->taken) - late);
-}
-
 static int adopt_rings(struct rondo_consumer *consumer)
 {
 	const struct rondo_map *map = consumer->map;
-	bool *used = allocate(sizeof(void *),
-			      rondo_map_page_sets(map) * sizeof(*used));
+	bool *used = allocate(rondo_map_page_sets(map), sizeof(*used));
 	int result = used ? 0 : -ENOMEM;
 
-	for (uint32_t i = 0; i < map->ring_count && !result; i++) {
-		struct reader *reader = &consumer->readers[i];
-
-		reader->cursor = rondo_load_relaxed(&reader->ring->cursor) &
-				 RONDO_NUMBER_MASK;
-		reader->overwritten = overwritten_so_far(reader->ring);
-		result = adopt_ring(consumer, reader, used);
-	}
+	for (uint32_t i = 0; i < map->ring_count && !result; i++)
+		result = rondo_reader_adopt(&consumer->readers[i], i, used);
 	free(used);
 	return result;
 }
@@ -315,545 +159,26 @@ int rondo_consumer_open(struct rondo_channel *channel,
 int rondo_consumer_close(struct rondo_consumer *consumer)
 {
 	struct rondo_control *control;
+	bool inherited;
 
 	if (!consumer)
 		return 0;
 	control = consumer->control;
 	/* In a child of fork it is its parent's: nothing shared is touched. */
-	if (consumer->pid == rondo_os_pid()) {
-		for (uint32_t i = 0; i < consumer->map->ring_count; i++) {
-			struct reader *reader = &consumer->readers[i];
-
-			for (uint32_t k = 0; k < consumer->map->spares; k++)
-				set_state(consumer, reader,
-					  reader->loans[k].pages,
-					  RONDO_PAGES_SPARE);
-		}
+	inherited = consumer->pid != rondo_os_pid();
+	for (uint32_t i = 0; i < consumer->map->ring_count; i++)
+		rondo_reader_close(&consumer->readers[i], inherited);
+	if (!inherited)
 		step_down(consumer);
-	}
 	free_consumer(consumer);
 	/* pairs(consumer) release: it is gone before another one opens. */
 	rondo_store_release(&control->consumer_open, 0u);
 	return 0;
 }
 
-/* ---- packets ---- */
-
-/* A packet on its way to a view. The rest of its header is set by ship. */
-struct parcel {
-	struct rondo_packet packet;
-	char *data;
-	uint64_t content; /* bytes */
-	uint64_t number;
-	uint64_t offset; /* in the memfd, or UINT64_MAX */
-	uint32_t pages;
-	uint32_t flags; /* RONDO_VIEW_* */
-};
-
-static void load_packet(const char *from, struct rondo_packet *out)
-{
-	uint64_t words[sizeof(*out) / 8];
-	const void *at = from;
-
-	for (unsigned i = 0; i < sizeof(*out) / 8; i++)
-		words[i] = rondo_load_relaxed((const uint64_t *)at + i);
-	memcpy(out, words, sizeof(*out));
-}
-
-static void store_packet(char *to, const struct rondo_packet *packet)
-{
-	uint64_t words[sizeof(*packet) / 8];
-	void *at = to;
-
-	memcpy(words, packet, sizeof(*packet));
-	for (unsigned i = 0; i < sizeof(*packet) / 8; i++)
-		rondo_store_relaxed((uint64_t *)at + i, words[i]);
-}
-
-/* What the closer writes makes sense together. */
-static bool end_is_sound(const struct rondo_map *map,
-			 const struct rondo_packet *packet)
-{
-	uint64_t content = packet->content_bits / 8;
-
-	return packet->content_bits % 8 == 0 && content >= RONDO_PACKET_BYTES &&
-	       content <= map->subbuf_bytes &&
-	       packet->packet_bits == rondo_align(content, 4096) * 8 &&
-	       packet->timestamp_end >= packet->timestamp_begin;
-}
-
-/* ... and what the opener writes belongs to this sub-buffer. */
-static bool begin_is_sound(const struct rondo_map *map,
-			   const struct reader *reader,
-			   const struct rondo_packet *packet, uint64_t number)
-{
-	return packet->magic == RONDO_PACKET_MAGIC &&
-	       memcmp(packet->uuid, map->uuid, sizeof(map->uuid)) == 0 &&
-	       packet->stream_instance_id == reader->index &&
-	       (packet->number & RONDO_NUMBER_MASK) == number;
-}
-
-/* A time that no record is later than; where clocks were reset there is none */
-static uint64_t time_limit(const struct rondo_map *map, uint64_t begin)
-{
-	uint64_t now = rondo_clock_read(map->clock);
-
-	return now >= begin ? now + CLOCK_SLACK : UINT64_MAX;
-}
-
-/* Where the closer has not said it: as of now. */
-static void set_refused(const struct reader *reader,
-			struct rondo_packet *packet)
-{
-	struct rondo_refusals refusals;
-
-	rondo_ring_refusals(reader->ring, &refusals);
-	packet->events_discarded = 0;
-	for (unsigned i = 0; i < RONDO_CAUSES; i++) {
-		packet->refused[i] = refusals.records[i];
-		packet->events_discarded += refusals.records[i];
-	}
-}
-
-/*
- * Completes and writes the packet's header, from what is known rather than from
- * what stands there, clears what the last page has behind the content, and
- * fills the view.
- */
-static void ship(const struct rondo_consumer *consumer, struct reader *reader,
-		 struct parcel *parcel, struct rondo_view *out)
-{
-	const struct rondo_map *map = consumer->map;
-	struct rondo_packet *packet = &parcel->packet;
-	const bool late = parcel->flags & RONDO_VIEW_LATE;
-	const uint64_t bytes = rondo_align(parcel->content, 4096);
-
-	packet->magic = RONDO_PACKET_MAGIC;
-	memcpy(packet->uuid, map->uuid, sizeof(map->uuid));
-	packet->stream_id = 0;
-	packet->stream_instance_id =
-		reader->index + (late ? (uint64_t)map->ring_count : 0);
-	packet->content_bits = parcel->content * 8;
-	packet->packet_bits = bytes * 8;
-	packet->cpu_id = rondo_load_relaxed(&reader->ring->cpu);
-	packet->flags = parcel->flags;
-	packet->number = parcel->number;
-	/* The main stream tells the ring's losses; nothing is lost twice. */
-	if (late)
-		packet->events_discarded = 0;
-	store_packet(parcel->data, packet);
-	memset(parcel->data + parcel->content, 0, bytes - parcel->content);
-
-	out->data = parcel->data;
-	out->bytes = bytes;
-	out->content = parcel->content;
-	out->ring = reader->index;
-	out->cpu = packet->cpu_id;
-	out->seq = packet->packet_seq_num;
-	out->number = parcel->number;
-	out->time_begin = packet->timestamp_begin;
-	out->time_end = packet->timestamp_end;
-	memcpy(out->lost, packet->refused, sizeof(out->lost));
-	out->offset = parcel->offset;
-	out->flags = parcel->flags;
-	out->pages = parcel->pages;
-	out->header_bytes_ = map->header_bytes;
-}
-
-/*
- * A header that makes no sense, in pages that are ours: the records say what
- * they can. Nothing is shipped that could make a reader loop.
- */
-static void repair(const struct rondo_consumer *consumer,
-		   const struct reader *reader, struct parcel *parcel)
-{
-	const struct rondo_map *map = consumer->map;
-	struct rondo_packet *packet = &parcel->packet;
-	struct rondo_found found, last = {.next = 0};
-	struct rondo_walk walk;
-
-	parcel->flags |= RONDO_VIEW_DAMAGED;
-	if (packet->timestamp_begin < reader->last_end ||
-	    packet->timestamp_begin > time_limit(map, reader->last_end))
-		packet->timestamp_begin = reader->last_end;
-	rondo_walk_begin(&walk, parcel->data, map->subbuf_bytes,
-			 map->header_bytes, packet->timestamp_begin);
-	walk.end_time = time_limit(map, packet->timestamp_begin);
-	while (rondo_walk_next(&walk, &found) > 0 && !walk.skipped)
-		last = found;
-	parcel->content = rondo_walk_seal(parcel->data, map->subbuf_bytes,
-					  map->header_bytes, &last);
-	packet->timestamp_end = last.next ? last.time : packet->timestamp_begin;
-}
-
-/* ---- what is there to take ---- */
-
-/* One look at a ring. */
-struct survey {
-	uint64_t oldest;   /* slot word of what the head left first; 0: none */
-	uint32_t readable; /* sub-buffers that can be taken now or next */
-	bool unfinished;   /* something is recorded that cannot be taken yet */
-	bool stalled;	   /* closed ones with open records: these numbers */
-	uint64_t stalled_oldest;
-	uint64_t stalled_newest;
-};
-
-/* The head's number in full. Slots keep full numbers, and the newest of them is
- * near the head, however long nobody has taken anything. */
-static uint64_t number_of_head(const struct rondo_consumer *consumer,
-			       const struct reader *reader, uint64_t head)
-{
-	const struct rondo_map *map = consumer->map;
-	uint64_t newest = rondo_slot_number(load_slot(consumer, reader, 0));
-
-	for (uint32_t k = 1; k < map->count; k++) {
-		uint64_t number =
-			rondo_slot_number(load_slot(consumer, reader, k));
-
-		if (ahead(number, newest) > 0)
-			newest = number;
-	}
-	return rondo_number_extend(rondo_head_number(head, map->order), newest,
-				   rondo_number_bits(map->order));
-}
-
-/* The head is at the cursor, and all before that was dealt with. */
-static bool is_idle(const struct rondo_consumer *consumer,
-		    const struct reader *reader, uint64_t head)
-{
-	const struct rondo_map *map = consumer->map;
-	uint64_t slot = load_slot(consumer, reader, reader->cursor);
-
-	return reader->settled && !reader->marked &&
-	       rondo_slot_state(slot) != RONDO_SLOT_READABLE &&
-	       rondo_number_extend(rondo_head_number(head, map->order),
-				   rondo_slot_number(slot),
-				   rondo_number_bits(map->order)) ==
-		       reader->cursor;
-}
-
-/* A marked page set whose writers are done, or which was overwritten after
- * that: it is like any other again. */
-static void unmark(struct rondo_consumer *consumer, struct reader *reader,
-		   uint32_t pages, uint64_t number)
-{
-	uint64_t *at = rondo_map_slot(consumer->map, reader->index, number);
-	uint64_t slot = load_slot(consumer, reader, number);
-
-	if (slot_says(slot, RONDO_SLOT_OPEN, number))
-		return;
-	/* pairs(licence) release: our copy was made before it is written. */
-	if (slot_says(slot, RONDO_SLOT_READABLE, number) &&
-	    rondo_cas(at, slot, rondo_slot(pages, RONDO_SLOT_EMPTY, number)))
-		count(&reader->ring->taken, 1);
-	else
-		reader->overwritten++; /* shipped before, hence no loss */
-	set_state(consumer, reader, pages, RONDO_PAGES_IN_SLOT);
-	reader->marked--;
-}
-
-static void unmark_all(struct rondo_consumer *consumer, struct reader *reader)
-{
-	const struct rondo_map *map = consumer->map;
-
-	for (uint32_t k = 0; k < map->count && reader->marked; k++) {
-		uint32_t pages =
-			rondo_slot_pages(load_slot(consumer, reader, k));
-		uint64_t state;
-
-		if (pages >= rondo_map_page_sets(map))
-			continue;
-		state = rondo_load_relaxed(
-			rondo_map_state(map, reader->index, pages));
-		if ((state & 0xff) == RONDO_PAGES_QUARANTINED)
-			unmark(consumer, reader, pages, state >> 8);
-	}
-}
-
-/* beyond: the number that the head is in. */
-static void look_at_slot(const struct rondo_consumer *consumer,
-			 const struct reader *reader, uint64_t beyond,
-			 uint64_t slot, struct survey *out)
-{
-	const unsigned state = rondo_slot_state(slot);
-	const uint64_t number = rondo_slot_number(slot);
-
-	if ((state != RONDO_SLOT_READABLE && state != RONDO_SLOT_OPEN) ||
-	    rondo_slot_pages(slot) >= rondo_map_page_sets(consumer->map) ||
-	    is_marked(consumer->map, reader->index, slot))
-		return;
-	if (state == RONDO_SLOT_READABLE) {
-		out->readable++;
-		out->unfinished = true;
-	}
-	if (ahead(number, beyond) >= 0)
-		return;
-	if (state == RONDO_SLOT_OPEN) {
-		if (!out->stalled || ahead(number, out->stalled_newest) > 0)
-			out->stalled_newest = number;
-		if (!out->stalled || ahead(number, out->stalled_oldest) < 0)
-			out->stalled_oldest = number;
-		out->stalled = out->unfinished = true;
-	}
-	if (!out->oldest || ahead(number, rondo_slot_number(out->oldest)) < 0)
-		out->oldest = slot;
-}
-
-/* Those that stall get their stall_ms from when they are first seen. */
-static void note_stalls(const struct rondo_consumer *consumer,
-			struct reader *reader, const struct survey *survey)
-{
-	if (!survey->stalled) {
-		reader->deadline = NEVER;
-		return;
-	}
-	if (reader->deadline != NEVER &&
-	    ahead(survey->stalled_oldest, reader->stalled_newest) <= 0)
-		return;
-	reader->deadline =
-		rondo_os_monotonic_ns() + consumer->map->stall_ms * NS_IN_MS;
-	reader->stalled_newest = survey->stalled_newest;
-}
-
-/*
- * The head is read before the slots: a number below the head's that its slot
- * does not show as open or readable never will be; it was passed over, claimed
- * in vain, overwritten or taken. So what is oldest of those is next in turn.
- */
-static void look(struct rondo_consumer *consumer, struct reader *reader,
-		 struct survey *out)
-{
-	const struct rondo_map *map = consumer->map;
-	/* pairs(head) acquire: what it has left, before what became of it. */
-	uint64_t head = rondo_load_acquire(&reader->ring->head);
-	uint64_t beyond;
-
-	memset(out, 0, sizeof(*out));
-	out->unfinished = (rondo_head_position(head) &
-			   (map->subbuf_bytes - 1)) > RONDO_PACKET_BYTES;
-	if (is_idle(consumer, reader, head)) {
-		reader->deadline = NEVER;
-		return;
-	}
-	unmark_all(consumer, reader);
-	beyond = number_of_head(consumer, reader, head);
-	for (uint32_t k = 0; k < map->count; k++)
-		look_at_slot(consumer, reader, beyond,
-			     load_slot(consumer, reader, k), out);
-	note_stalls(consumer, reader, out);
-	reader->settled = !out->oldest || ahead(rondo_slot_number(out->oldest),
-						reader->cursor) >= 0;
-	move_cursor(reader,
-		    out->oldest ? rondo_slot_number(out->oldest) : beyond);
-}
-
 /* ---- taking ---- */
 
-static struct loan *free_loan(const struct rondo_consumer *consumer,
-			      const struct reader *reader)
-{
-	for (uint32_t i = 0; i < consumer->map->spares; i++)
-		if (!reader->loans[i].out)
-			return &reader->loans[i];
-	return NULL;
-}
-
-/* The packet's number in its stream, and the ring's counts of it. overwritten:
- * as it was before the sub-buffer was taken. */
-static void number_packet(struct reader *reader, struct parcel *parcel,
-			  uint64_t overwritten, uint64_t *out_lost)
-{
-	struct rondo_ring *ring = reader->ring;
-	uint64_t lost = overwritten - reader->overwritten;
-	uint64_t seq;
-
-	*out_lost = 0;
-	if (parcel->flags & RONDO_VIEW_LATE) {
-		parcel->packet.packet_seq_num =
-			rondo_load_relaxed(&ring->shipped_late);
-		count(&ring->shipped_late, 1);
-		return;
-	}
-	if ((int64_t)lost < 0)
-		lost = 0;
-	reader->overwritten += lost;
-	seq = rondo_load_relaxed(&ring->shipped) + lost;
-	parcel->packet.packet_seq_num = seq;
-	rondo_store_relaxed(&ring->shipped, seq + 1);
-	*out_lost = lost;
-}
-
-static void ship_taken(const struct rondo_consumer *consumer,
-		       struct reader *reader, const struct loan *loan,
-		       uint64_t overwritten, struct rondo_view *out)
-{
-	const struct rondo_map *map = consumer->map;
-	struct rondo_view view = {.flags = 0};
-	struct parcel parcel = {
-		.data = rondo_map_pages(map, reader->index, loan->pages),
-		.number = loan->number,
-		.pages = loan->pages,
-		.flags = ahead(loan->number, reader->cursor) < 0 ?
-				 RONDO_VIEW_LATE :
-				 0,
-	};
-
-	parcel.offset =
-		map->pages_offset + (uint64_t)(parcel.data - map->pages);
-	load_packet(parcel.data, &parcel.packet);
-	parcel.content = parcel.packet.content_bits / 8;
-	if (!end_is_sound(map, &parcel.packet) ||
-	    !begin_is_sound(map, reader, &parcel.packet, loan->number))
-		repair(consumer, reader, &parcel);
-	number_packet(reader, &parcel, overwritten, &view.overwritten);
-	reader->last_end = parcel.packet.timestamp_end;
-	ship(consumer, reader, &parcel, &view);
-	*out = view;
-}
-
-static int take_slot(struct rondo_consumer *consumer, struct reader *reader,
-		     uint64_t slot, struct rondo_view *out)
-{
-	struct loan *loan = free_loan(consumer, reader);
-	const uint64_t number = rondo_slot_number(slot);
-	uint64_t overwritten = rondo_load_relaxed(&reader->ring->overwritten);
-	uint64_t spare;
-
-	if (!loan)
-		return -ENOSPC;
-	spare = rondo_slot(loan->pages, RONDO_SLOT_EMPTY, number);
-	RONDO_TESTPOINT(RONDO_AT_TAKE);
-	/* pairs(delivered) acquire: all that was recorded in it.
-	 * pairs(licence) release: whoever read what the spare held is done. */
-	if (!rondo_cas(rondo_map_slot(consumer->map, reader->index, number),
-		       slot, spare))
-		return LOST_RACE;
-	RONDO_TESTPOINT(RONDO_AT_TAKEN);
-	set_state(consumer, reader, loan->pages, RONDO_PAGES_IN_SLOT);
-	loan->pages = rondo_slot_pages(slot);
-	loan->number = number;
-	loan->out = true;
-	set_state(consumer, reader, loan->pages,
-		  state_with(RONDO_PAGES_ON_LOAN, number));
-	count(&reader->ring->taken, 1);
-	ship_taken(consumer, reader, loan, overwritten, out);
-	move_cursor(reader, number + 1);
-	return 0;
-}
-
-/* ---- quarantine ---- */
-
-/*
- * Copies what is committed in a sub-buffer that was closed. Its end may not be
- * written yet: then it is where the records cease to make sense.
- */
-static void copy_closed(const struct rondo_consumer *consumer,
-			const struct reader *reader, struct parcel *parcel,
-			struct rondo_copied *copied)
-{
-	const struct rondo_map *map = consumer->map;
-	const char *from = rondo_map_pages(map, reader->index, parcel->pages);
-	struct rondo_packet *packet = &parcel->packet;
-	struct rondo_walk walk;
-	uint64_t content;
-	bool closed;
-
-	load_packet(from, packet);
-	if (!begin_is_sound(map, reader, packet, parcel->number) &&
-	    packet->timestamp_begin < reader->last_end)
-		packet->timestamp_begin = reader->last_end;
-	closed = end_is_sound(map, packet);
-	content = packet->content_bits / 8;
-	rondo_walk_begin(&walk, from,
-			 closed ? rondo_align(content, 8) : map->subbuf_bytes,
-			 map->header_bytes, packet->timestamp_begin);
-	walk.end_time = closed ? packet->timestamp_end :
-				 time_limit(map, packet->timestamp_begin);
-	rondo_walk_copy(&walk, parcel->data, copied);
-	if (closed && !copied->last.gap && !copied->last.open &&
-	    copied->last.next == rondo_align(content, map->header_bytes))
-		parcel->content = content;
-	else
-		parcel->content =
-			rondo_walk_seal(parcel->data, map->subbuf_bytes,
-					map->header_bytes, &copied->last);
-	if (closed)
-		return;
-	packet->timestamp_end = copied->last.next ? copied->last.time :
-						    packet->timestamp_begin;
-	set_refused(reader, packet);
-}
-
-static int quarantine(struct rondo_consumer *consumer, struct reader *reader,
-		      uint64_t slot, struct rondo_view *out)
-{
-	struct rondo_ring *ring = reader->ring;
-	struct rondo_view view = {.flags = 0};
-	struct rondo_copied copied;
-	struct parcel parcel = {
-		.number = rondo_slot_number(slot),
-		.pages = rondo_slot_pages(slot),
-		.offset = UINT64_MAX,
-		.flags = RONDO_VIEW_LATE | RONDO_VIEW_STALLED,
-	};
-
-	if (reader->copy)
-		return -ENOSPC;
-	parcel.data = allocate(4096, consumer->map->subbuf_bytes);
-	if (!parcel.data)
-		return -ENOMEM;
-	copy_closed(consumer, reader, &parcel, &copied);
-	RONDO_TESTPOINT(RONDO_AT_QUARANTINE);
-	/* pairs(slot) full: the copy before the second look. A slot that is
-	 * open still has been so all the time: nobody wrote over it. */
-	rondo_fence();
-	if (load_slot(consumer, reader, parcel.number) != slot) {
-		free(parcel.data);
-		return LOST_RACE;
-	}
-	set_state(consumer, reader, parcel.pages,
-		  state_with(RONDO_PAGES_QUARANTINED, parcel.number));
-	reader->marked++;
-	reader->copy = parcel.data;
-	count(&ring->quarantined, 1);
-	count(&ring->abandoned, copied.open);
-	number_packet(reader, &parcel, 0, &view.overwritten);
-	ship(consumer, reader, &parcel, &view);
-	reader->last_end = view.time_end;
-	move_cursor(reader, parcel.number + 1);
-	*out = view;
-	return 0;
-}
-
-/* 0; -EAGAIN something is not ready; -ENODATA the ring is empty; ... */
-static int take_from(struct rondo_consumer *consumer, struct reader *reader,
-		     struct rondo_view *out)
-{
-	struct survey survey;
-	uint64_t slot = load_slot(consumer, reader, reader->cursor);
-	int result = LOST_RACE;
-
-	/* What the cursor names is next, whatever else there is. */
-	if (!reader->marked &&
-	    slot_says(slot, RONDO_SLOT_READABLE, reader->cursor) &&
-	    rondo_slot_pages(slot) < rondo_map_page_sets(consumer->map))
-		result = take_slot(consumer, reader, slot, out);
-	for (int i = 0; result == LOST_RACE && i < MAX_TAKE_TRIES; i++) {
-		look(consumer, reader, &survey);
-		slot = survey.oldest;
-		if (!slot)
-			return survey.unfinished ? -EAGAIN : -ENODATA;
-		if (rondo_slot_state(slot) == RONDO_SLOT_READABLE)
-			result = take_slot(consumer, reader, slot, out);
-		else if (rondo_os_monotonic_ns() < reader->deadline)
-			return -EAGAIN;
-		else
-			result = quarantine(consumer, reader, slot, out);
-	}
-	return result == LOST_RACE ? -EAGAIN : result;
-}
-
-/* As take_from, of all rings: the first that has something. */
+/* Of all rings, in turn: the first that has something. */
 static int take_any(struct rondo_consumer *consumer, struct rondo_view *out)
 {
 	const uint32_t rings = consumer->map->ring_count;
@@ -861,7 +186,7 @@ static int take_any(struct rondo_consumer *consumer, struct rondo_view *out)
 	int result = -ENODATA;
 
 	for (uint32_t i = 0; i < rings; i++) {
-		int one = take_from(consumer, &consumer->readers[index], out);
+		int one = rondo_reader_take(&consumer->readers[index], out);
 
 		if (++index == rings)
 			index = 0;
@@ -915,140 +240,25 @@ int rondo_consumer_take(struct rondo_consumer *consumer, struct rondo_view *out)
 int rondo_consumer_release(struct rondo_consumer *consumer,
 			   struct rondo_view *view)
 {
-	const struct rondo_map *map = consumer->map;
-	struct reader *reader;
+	uint64_t *released = &consumer->map->wait->released;
+	int result;
 
-	if (view->ring >= map->ring_count)
+	if (view->ring >= consumer->map->ring_count)
 		return -EINVAL;
-	reader = &consumer->readers[view->ring];
-	if (view->data && view->data == reader->copy) {
-		free(reader->copy);
-		reader->copy = NULL;
-		count(&map->wait->released, 1);
-		return 0;
-	}
-	for (uint32_t i = 0; i < map->spares; i++) {
-		struct loan *loan = &reader->loans[i];
-
-		if (!loan->out || loan->pages != view->pages ||
-		    loan->number != view->number || view->offset == UINT64_MAX)
-			continue;
-		/* pairs(licence) release: the producers' licence to overwrite;
-		 * it reaches them with the take that puts the pages into a
-		 * slot, and all that was read here comes before it. */
-		rondo_store_release(rondo_map_state(map, reader->index,
-						    loan->pages),
-				    (uint64_t)RONDO_PAGES_SPARE);
-		loan->out = false;
-		count(&map->wait->released, 1);
-		return 0;
-	}
-	return -EINVAL;
-}
-
-/* ---- peeking ---- */
-
-static bool is_open_for(const struct rondo_map *map, uint64_t slot,
-			uint64_t head)
-{
-	unsigned state = rondo_slot_state(slot);
-
-	return (state == RONDO_SLOT_CLAIMED || state == RONDO_SLOT_OPEN) &&
-	       rondo_slot_pages(slot) < rondo_map_page_sets(map) &&
-	       rondo_number_distance(rondo_slot_number(slot),
-				     rondo_head_number(head, map->order),
-				     rondo_number_bits(map->order)) == 0;
-}
-
-/* The same sub-buffer, and nothing was taken back in it. */
-static bool only_grew(const struct rondo_map *map, uint64_t before,
-		      uint64_t now)
-{
-	return rondo_head_number(before, map->order) ==
-		       rondo_head_number(now, map->order) &&
-	       (before & RONDO_GEN_MASK) == (now & RONDO_GEN_MASK);
-}
-
-/* head: what is committed below it. parcel: number, pages, data are set. */
-static void copy_open(const struct rondo_consumer *consumer,
-		      const struct reader *reader, uint64_t head,
-		      struct parcel *parcel)
-{
-	const struct rondo_map *map = consumer->map;
-	const char *from = rondo_map_pages(map, reader->index, parcel->pages);
-	const uint64_t mask = map->subbuf_bytes - 1;
-	uint64_t position = rondo_head_position(head);
-	uint64_t end = rondo_position_aligned(position) & mask;
-	struct rondo_packet *packet = &parcel->packet;
-	struct rondo_copied copied;
-	struct rondo_walk walk;
-
-	load_packet(from, packet);
-	rondo_walk_begin(&walk, from, end, map->header_bytes,
-			 packet->timestamp_begin);
-	walk.end_time = time_limit(map, packet->timestamp_begin);
-	rondo_walk_copy(&walk, parcel->data, &copied);
-	parcel->content = rondo_position_exact(position) & mask;
-	if (copied.last.open || copied.last.gap ||
-	    copied.last.next != rondo_align(end, map->header_bytes))
-		parcel->content =
-			rondo_walk_seal(parcel->data, map->subbuf_bytes,
-					map->header_bytes, &copied.last);
-	packet->timestamp_end = copied.last.next ? copied.last.time :
-						   packet->timestamp_begin;
-	set_refused(reader, packet);
-	packet->packet_seq_num = rondo_load_relaxed(&reader->ring->shipped);
-}
-
-/* 0; -EAGAIN nothing is open; LOST_RACE it changed meanwhile. */
-static int peek_once(const struct rondo_consumer *consumer,
-		     struct reader *reader, char *buffer,
-		     struct rondo_view *out)
-{
-	const struct rondo_map *map = consumer->map;
-	/* pairs(head) acquire: what lies below it. */
-	uint64_t head = rondo_load_acquire(&reader->ring->head);
-	uint64_t squashed = rondo_load_relaxed(&reader->ring->squashed);
-	uint64_t slot = load_slot(consumer, reader,
-				  rondo_head_number(head, map->order));
-	struct rondo_view view = {.flags = 0};
-	struct parcel parcel = {
-		.data = buffer,
-		.number = rondo_slot_number(slot),
-		.pages = rondo_slot_pages(slot),
-		.offset = UINT64_MAX,
-		.flags = RONDO_VIEW_PEEKED,
-	};
-
-	if (!(rondo_head_position(head) & (map->subbuf_bytes - 1)))
-		return -EAGAIN;
-	if (!is_open_for(map, slot, head))
-		return LOST_RACE;
-	copy_open(consumer, reader, head, &parcel);
-	/* pairs(head) full: the copy before the second look. */
-	rondo_fence();
-	if (!only_grew(map, head, rondo_load_relaxed(&reader->ring->head)) ||
-	    rondo_load_relaxed(&reader->ring->squashed) != squashed ||
-	    !begin_is_sound(map, reader, &parcel.packet, parcel.number))
-		return LOST_RACE;
-	ship(consumer, reader, &parcel, &view);
-	*out = view;
-	return 0;
+	result = rondo_reader_release(&consumer->readers[view->ring], view);
+	if (!result)
+		rondo_store_relaxed(released, rondo_load_relaxed(released) + 1);
+	return result;
 }
 
 int rondo_consumer_peek(struct rondo_consumer *consumer, uint32_t ring,
 			void *buffer, uint64_t bytes, struct rondo_view *out)
 {
-	int result = LOST_RACE;
-
 	if (ring >= consumer->map->ring_count)
 		return -ENOENT;
 	if (bytes < consumer->map->subbuf_bytes || (uintptr_t)buffer % 8)
 		return -EINVAL;
-	for (int i = 0; result == LOST_RACE && i < MAX_PEEK_TRIES; i++)
-		result = peek_once(consumer, &consumer->readers[ring],
-				   (char *)buffer, out);
-	return result == LOST_RACE ? -EAGAIN : result;
+	return rondo_reader_peek(&consumer->readers[ring], buffer, out);
 }
 
 /* ---- sleeping ---- */
@@ -1062,14 +272,14 @@ struct outlook {
 
 static void look_out(struct rondo_consumer *consumer, struct outlook *out)
 {
-	struct survey survey;
+	struct rondo_survey survey;
 
 	memset(out, 0, sizeof(*out));
-	out->deadline = NEVER;
+	out->deadline = RONDO_NEVER;
 	for (uint32_t i = 0; i < consumer->map->ring_count; i++) {
-		struct reader *reader = &consumer->readers[i];
+		struct rondo_reader *reader = &consumer->readers[i];
 
-		look(consumer, reader, &survey);
+		rondo_reader_look(reader, &survey);
 		out->readable += survey.readable;
 		out->unfinished |= survey.unfinished;
 		if (reader->deadline < out->deadline)
@@ -1106,13 +316,13 @@ static void say_awake(struct rondo_wait *wait)
 static bool flush_idle(struct rondo_consumer *consumer, int64_t now)
 {
 	const struct rondo_map *map = consumer->map;
-	const bool first = consumer->flush_at == NEVER;
+	const bool first = consumer->flush_at == RONDO_NEVER;
 
 	if (!map->flush_ms || (!first && now < consumer->flush_at))
 		return false;
 	consumer->flush_at = now + map->flush_ms * NS_IN_MS;
 	for (uint32_t i = 0; i < map->ring_count; i++) {
-		struct reader *reader = &consumer->readers[i];
+		struct rondo_reader *reader = &consumer->readers[i];
 		uint64_t *delivered = &reader->ring->delivered;
 
 		/* A living process's producers cannot be fenced from here. */
@@ -1156,7 +366,7 @@ static int decide(struct rondo_consumer *consumer, uint64_t wanted, int64_t end,
 	if (now >= end)
 		return outlook.readable != 0;
 	*out_until = earlier(end, outlook.deadline);
-	if (consumer->flush_at != NEVER)
+	if (consumer->flush_at != RONDO_NEVER)
 		*out_until = earlier(*out_until, consumer->flush_at);
 	if (consumer->control->attached && !consumer->orphaned)
 		*out_until = earlier(*out_until, now + LIVENESS_NS);
@@ -1167,10 +377,11 @@ static int decide(struct rondo_consumer *consumer, uint64_t wanted, int64_t end,
 static int sleep_until(struct rondo_consumer *consumer, uint32_t generation,
 		       int64_t until)
 {
-	int64_t left = until == NEVER ? -1 : until - rondo_os_monotonic_ns();
+	int64_t left = until == RONDO_NEVER ? -1 :
+					      until - rondo_os_monotonic_ns();
 	int result;
 
-	if (until != NEVER && left <= 0)
+	if (until != RONDO_NEVER && left <= 0)
 		return 0;
 	result = rondo_os_futex_wait(&consumer->map->wait->generation,
 				     generation, left);
@@ -1185,10 +396,10 @@ int rondo_consumer_wait(struct rondo_consumer *consumer, int64_t timeout_ns)
 	struct rondo_wait *wait = consumer->map->wait;
 	uint64_t wanted = consumer->map->wake_subbufs;
 	int64_t now = rondo_os_monotonic_ns();
-	int64_t end = NEVER, until = NEVER;
+	int64_t end = RONDO_NEVER, until = RONDO_NEVER;
 	int result;
 
-	if (timeout_ns >= 0 && timeout_ns < NEVER - now)
+	if (timeout_ns >= 0 && timeout_ns < RONDO_NEVER - now)
 		end = now + timeout_ns;
 	do {
 		/* pairs(asleep) acquire: a wake after this ends the sleep. */

@@ -174,7 +174,7 @@ static void put_record(const struct rondo_walk *walk, char *to,
 		words[1] = found->time;
 	}
 	memcpy(to + found->offset, words, walk->header_bytes);
-	memcpy(to + found->payload, walk->data + found->payload, found->bytes);
+	memmove(to + found->payload, walk->data + found->payload, found->bytes);
 	memset(to + found->payload + found->bytes, 0,
 	       found->next - found->payload - found->bytes);
 }

@@ -56,8 +56,8 @@ struct rondo_copied {
 
 /*
  * Copies what is committed, from where walk stands, to the same offsets in
- * memory of the caller's, while producers may still commit. What is open, and
- * what makes no sense between two records, is a gap there.
+ * memory of the caller's, which may be the same memory. What is open, and what
+ * makes no sense between two records, is a gap there.
  */
 void rondo_walk_copy(struct rondo_walk *walk, char *to,
 		     struct rondo_copied *out);

@@ -389,8 +389,8 @@ static void a_ring_without_spares_does_not_hold_up_others(void **state)
 static int take_and_die(void *argument)
 {
 	const struct consume *parents = argument;
-	struct rondo_channel *channel;
-	struct rondo_consumer *consumer;
+	static struct rondo_channel *channel; /* left behind, not lost */
+	static struct rondo_consumer *consumer;
 	struct rondo_view view;
 
 	TEST_CHILD_CHECK(rondo_consumer_open(parents->channel, &consumer) ==
@@ -517,7 +517,7 @@ static int record_and_die(void *argument)
 	struct rondo_config config = CONSUME_CONFIG;
 	struct rondo_record record;
 	uint64_t value = 1;
-	struct rondo_channel *channel;
+	static struct rondo_channel *channel; /* left behind, not lost */
 	const struct rondo_event_class class = {
 		.size = sizeof(class),
 		.name = "test:number",

@@ -394,8 +394,8 @@ static void a_stopped_closer_keeps_its_pages(void **state)
 static int quarantine_and_die(void *argument)
 {
 	const struct consume *parents = argument;
-	struct rondo_channel *channel;
-	struct rondo_consumer *consumer;
+	static struct rondo_channel *channel; /* left behind, not lost */
+	static struct rondo_consumer *consumer;
 	struct rondo_view view;
 	int result;
 
