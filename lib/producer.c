@@ -812,6 +812,45 @@ static bool elsewhere(const struct rondo_place *place)
 	return here.index != place->index;
 }
 
+/*
+ * Where the next header goes, once the head is back at position. In atomic mode
+ * whoever moves the head forward again has its header there only afterwards:
+ * until then a reader must find nothing that looks like one. Null: the head has
+ * moved on, or all times are alike and a new header may equal the old one.
+ */
+static uint64_t *stale_header(const struct rondo_place *place, uint64_t from,
+			      uint64_t position)
+{
+	const struct rondo_map *map = &place->control->map;
+	uint64_t offset = rondo_align(rondo_position_aligned(position) &
+					      (map->subbuf_bytes - 1),
+				      map->header_bytes);
+	uint64_t slot;
+
+	if (map->clock == RONDO_CLOCK_NONE ||
+	    !rondo_ring_find(place, rondo_head_number(from, map->order), &slot))
+		return NULL;
+	/* The word with the time: a header of time 0 is none. */
+	return (uint64_t *)(void *)(rondo_map_pages(map, place->index,
+						    rondo_slot_pages(slot)) +
+				    offset + map->header_bytes - 8);
+}
+
+/* A backward move by swap; the header that it leaves behind is wiped unless
+ * somebody has put a new one there. */
+static int swap_back(struct rondo_move *move, const struct rondo_place *place,
+		     uint64_t from, uint64_t position)
+{
+	uint64_t *word = stale_header(place, from, position);
+	uint64_t before = word ? rondo_load_relaxed(word) : 0;
+	int result = rondo_move_head(move, place);
+
+	if (result == RONDO_SEQ_DONE && word)
+		/* pairs(head) release: after the move that made it stale. */
+		(void)rondo_cas(word, before, 0);
+	return result;
+}
+
 /* The head from the end of a record back to position; pending: how many less
  * are open. 0, -EBUSY, -ESTALE, -EXDEV. */
 static int move_back(const struct rondo_place *place, uint64_t from,
@@ -843,7 +882,10 @@ static int move_back(const struct rondo_place *place, uint64_t from,
 						       head & RONDO_HEAD_LOW) -
 						       pending *
 							       RONDO_PENDING_ONE));
-		result = rondo_move_head(&move, place);
+		if (rondo_head_mode(head) == RONDO_HEAD_ATOMIC)
+			result = swap_back(&move, place, from, position);
+		else
+			result = rondo_move_head(&move, place);
 		if (result == RONDO_SEQ_DONE)
 			return 0;
 		if (result == RONDO_SEQ_ABORTED && elsewhere(place))
