@@ -28,7 +28,11 @@ lib/registry' >tools/layers
 #define rondo_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)' \
 		>include/rondo/detail/atomics.h
 	printf '/* %s */\n%s\n' "$tag" \
-		'int rondo_both(int *ready);
+		'struct rondo_pair {
+	int left;
+	int right;
+};
+int rondo_both(int *ready);
 static inline int rondo_twice(int x)
 {
 	if (x) {
@@ -64,7 +68,11 @@ int right(int *ready)
 }' >lib/right.c
 	printf '/* %s */\n%s\n' "$tag" '#include <urcu/urcu-bp.h>' \
 		>lib/registry.c
-	printf '# Ordering\n\n## ready\n' >docs/ordering.md
+	printf '%s\n' '# Ordering' '' '## ready' '' \
+		'[Here](ordering.md#ready) is `rondo_both`.' '' \
+		'<!-- struct rondo_pair -->' \
+		'| at | bytes | member |' '|---|---|---|' \
+		'| 0 | 4 | left |' '| 4 | 1 x 4 | right |' >docs/ordering.md
 	printf '/* %s */\n%s\n' "$tag" \
 		'RONDO_0.1 { global: rondo_both; local: *; };' >lib/rondo.map
 	cc -shared -fPIC -Iinclude -Wl,--version-script=lib/rondo.map \
@@ -106,7 +114,8 @@ edit()
 	mv edited "$1"
 }
 
-for lint in check-layers check-barriers check-format check-spdx check-symbols; do
+for lint in check-layers check-barriers check-docs check-format check-spdx \
+		check-symbols; do
 	sound
 	expect pass $lint "a sound tree"
 done
@@ -139,12 +148,25 @@ expect fail check-barriers "an unknown kind beside a known one"
 sound; edit lib/left.c 's/release:/acquire and release:/'
 edit lib/right.c 's/pairs(ready) acquire://; s/load_acquire/load_relaxed/'
 expect pass check-barriers "both ends in one place"
-sound; edit docs/ordering.md 's/ready/steady/'
+sound; edit docs/ordering.md 's/## ready/## steady/'
 expect fail check-barriers "a pair without a section"
 sound; edit lib/left.c 's/rondo_load_relaxed(ready)/__atomic_load_n(ready, 0)/'
 expect fail check-barriers "an atomic builtin outside the header"
 sound; edit lib/left.c 's/\(.*pairs.*\)/\1\n\n\n\n/'
 expect fail check-barriers "a comment too far above"
+
+sound; edit docs/ordering.md 's/(ordering.md/(disordering.md/'
+expect fail check-docs "a link to no file"
+sound; edit docs/ordering.md 's/#ready/#steady/'
+expect fail check-docs "a link to no heading"
+sound; edit docs/ordering.md 's/rondo_both/rondo_neither/'
+expect fail check-docs "a name that nothing has"
+sound; edit docs/ordering.md 's/| 4 | 1 x/| 8 | 1 x/'
+expect fail check-docs "a member at another offset"
+sound; edit docs/ordering.md 's/| 0 | 4/| 0 | 8/'
+expect fail check-docs "a member of another size"
+sound; edit docs/ordering.md 's/| left |/| middle |/'
+expect fail check-docs "a member that is none"
 
 sound; edit lib/left.c 's/^{/  {/'
 expect fail check-format "a brace out of place"
