@@ -485,7 +485,8 @@ static void a_child_has_no_channel_but_may_make_its_own(void **state)
 	assert_int_equal(test_in_child(use_what_is_inherited, &fixture), 0);
 	assert_int_equal(open_bytes(fixture.channel), before);
 	assert_int_equal(record(&fixture), 0);
-	assert_int_equal(rondo_channel_flush(fixture.channel), 1);
+	/* In one ring, or in two when this thread has moved. */
+	assert_true(rondo_channel_flush(fixture.channel) > 0);
 	rondo_channel_destroy(fixture.channel);
 }
 
