@@ -23,6 +23,7 @@
 
 #include "control.h"
 #include "ring.h"
+#include "support/gather.h"
 #include "support/lanes.h"
 #include "support/random.h"
 #include "testpoint.h"
@@ -77,13 +78,6 @@ enum plant {
 	PLANT_GHOST,
 	PLANT_LOAN,
 	PLANTS
-};
-
-/* Records found in a sub-buffer that may be overwritten in a moment. */
-struct gathered {
-	struct lane_payload *items;
-	uint32_t count;
-	bool bad;
 };
 
 struct worker {
@@ -358,34 +352,6 @@ static int pretended_aborts(void)
 
 /* ---- what is overwritten ---- */
 
-/* Races with others who are as quick: it is believed only when confirmed. */
-static __attribute__((no_sanitize("thread"))) void
-gather(struct gathered *out, const struct rondo_map *map, const char *base)
-{
-	const struct rondo_packet *packet = (const void *)base;
-	const volatile uint64_t *content_bits = &packet->content_bits;
-	uint64_t end = *content_bits / 8, offset = RONDO_PACKET_BYTES;
-	uint64_t payload, bytes, word, id;
-
-	out->count = 0;
-	out->bad = end > map->subbuf_bytes;
-	for (; !out->bad && offset + map->header_bytes <= end;
-	     offset = rondo_align(payload + bytes, map->header_bytes)) {
-		word = *(const volatile uint64_t *)(const void *)(base +
-								  offset);
-		payload = offset + map->header_bytes;
-		bytes = map->header_bytes == 8 ? (word >> 40 & 0xff) * 8 :
-						 word >> 32;
-		id = map->header_bytes == 8 ? word >> 48 : word & 0xffff;
-		if (id < RONDO_ID_FIRST)
-			continue;
-		out->bad = payload + bytes > map->subbuf_bytes ||
-			   !lane_read(base + payload, (uint32_t)bytes,
-				      &out->items[out->count]);
-		out->count++;
-	}
-}
-
 static void before_overwrite(const struct rondo_map *map, uint32_t ring,
 			     uint64_t slot)
 {
@@ -396,14 +362,6 @@ static void before_overwrite(const struct rondo_map *map, uint32_t ring,
 		       rondo_map_pages(map, ring, rondo_slot_pages(slot)));
 }
 
-static void overwritten(struct gathered *gathered)
-{
-	if (gathered->bad)
-		violation(BAD_PAYLOAD, LANE_OVERWRITTEN, gathered->count);
-	for (uint32_t i = 0; i < gathered->count; i++)
-		lane_see(&gathered->items[i], LANE_OVERWRITTEN);
-}
-
 static void on_testpoint(enum rondo_testpoint at)
 {
 	struct worker *w = self;
@@ -411,7 +369,7 @@ static void on_testpoint(enum rondo_testpoint at)
 	if (!w)
 		return;
 	if (at == RONDO_AT_OVERWRITE)
-		overwritten(&w->gathered[w->depth]);
+		gathered_overwritten(&w->gathered[w->depth]);
 	if (chance(&w->random, 64))
 		disturb(w);
 }
@@ -800,19 +758,13 @@ static struct worker *start(uint32_t index, bool records, void *(*run)(void *),
 			    uint64_t *random)
 {
 	struct worker *w = &workers[index];
-	const size_t most = (UINT64_C(1) << setup->order) / 24;
 
 	w->random = test_random(random);
 	w->index = index;
 	w->records = records;
 	w->depth = 0;
-	for (uint32_t i = 0; i < DEPTHS; i++) {
-		free(w->gathered[i].items);
-		w->gathered[i].items =
-			calloc(most, sizeof(struct lane_payload));
-		if (!w->gathered[i].items)
-			abort();
-	}
+	for (uint32_t i = 0; i < DEPTHS; i++)
+		gathered_create(&w->gathered[i], UINT64_C(1) << setup->order);
 	if (pthread_create(&w->thread, NULL, run, w))
 		abort();
 	return w;
