@@ -24,7 +24,7 @@ struct rondo_control {
 	bool forked;   /* this is a child: nothing may be recorded */
 	bool by_id;    /* rings are picked by the thread's rseq id */
 	bool clock_in_sequence;
-	bool quick;    /* compact headers, clock_in_sequence */
+	bool quick;		/* compact headers, clock_in_sequence */
 	uint32_t gate;		/* what an open gate says: ring_count - 1 */
 	uint32_t running;	/* 1: the gate is open */
 	uint32_t reason;	/* enum rondo_mode_reason */

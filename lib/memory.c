@@ -103,7 +103,7 @@ static int lay_out(const struct rondo_config *complete, uint32_t ring_count,
 static void fill_map(const struct rondo_superblock *super, char *base,
 		     struct rondo_map *map)
 {
-	struct rondo_packet packet = { .magic = RONDO_PACKET_MAGIC };
+	struct rondo_packet packet = {.magic = RONDO_PACKET_MAGIC};
 
 	memset(map, 0, sizeof(*map));
 	map->bytes = super->total_bytes;

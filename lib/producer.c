@@ -175,9 +175,8 @@ static void heal_hint(const struct rondo_place *place, uint64_t number,
  * then the clock, a swap, and the header after it.
  */
 static __attribute__((noinline)) int
-reserve_by_swap(const struct rondo_place *place,
-			   const struct request *request, uint64_t head,
-			   struct rondo_record *out)
+reserve_by_swap(const struct rondo_place *place, const struct request *request,
+		uint64_t head, struct rondo_record *out)
 {
 	const struct rondo_map *map = &place->control->map;
 	uint64_t hint = rondo_load_relaxed(&place->ring->hint);
@@ -300,9 +299,9 @@ static bool find_target(const struct rondo_place *place, uint64_t first,
 			return false;
 		}
 		if (lets_in > 0) {
-			out->number = (rondo_slot_number(slot) +
-				       (uint64_t)distance) &
-				      RONDO_NUMBER_MASK;
+			out->number =
+				(rondo_slot_number(slot) + (uint64_t)distance) &
+				RONDO_NUMBER_MASK;
 			out->slot = slot;
 			out->passed = k;
 			return true;
@@ -312,8 +311,7 @@ static bool find_target(const struct rondo_place *place, uint64_t first,
 	return false;
 }
 
-static void count_overwritten(const struct rondo_place *place,
-			      uint64_t content)
+static void count_overwritten(const struct rondo_place *place, uint64_t content)
 {
 	struct rondo_ring *ring = place->ring;
 
@@ -337,9 +335,8 @@ static bool claim(const struct rondo_place *place, const struct target *target)
 		return false;
 	if (target->slot == claimed)
 		return true;
-	content = rondo_load_relaxed(
-			  &rondo_map_packet(map, place->index, pages)
-				   ->content_bits) /
+	content = rondo_load_relaxed(&rondo_map_packet(map, place->index, pages)
+					      ->content_bits) /
 		  8;
 #ifdef RONDO_TESTPOINTS
 	if (rondo_slot_state(target->slot) == RONDO_SLOT_READABLE &&
@@ -359,8 +356,8 @@ static bool claim(const struct rondo_place *place, const struct target *target)
 	return true;
 }
 
-#define PACKET_WORD(packet, field)                                             \
-	((uint64_t *)(void *)(packet) +                                        \
+#define PACKET_WORD(packet, field)      \
+	((uint64_t *)(void *)(packet) + \
 	 offsetof(struct rondo_packet, field) / 8)
 
 static void move_opening(struct rondo_move *move,
@@ -395,10 +392,9 @@ static void store_hint(const struct rondo_place *place, uint64_t number,
 	const struct rondo_map *map = &place->control->map;
 	uint64_t index = rondo_map_pages_index(map, place->index, pages);
 	/* 40 bits of time, less what makes its high half a bound alone. */
-	uint64_t limit = map->header_bytes == 8 ?
-				 time + (UINT64_C(1) << 40) -
-					 (UINT64_C(1) << 33) :
-				 UINT64_MAX;
+	uint64_t limit = map->header_bytes == 8 ? time + (UINT64_C(1) << 40) -
+							  (UINT64_C(1) << 33) :
+						  UINT64_MAX;
 
 	rondo_store_relaxed(&place->ring->limit, limit);
 	rondo_store_relaxed(&place->ring->hint,
@@ -417,7 +413,7 @@ static unsigned mode_after(const struct rondo_place *place, uint64_t head)
 struct crossing {
 	struct target target;
 	uint64_t head;
-	uint64_t left;	/* slot of what it leaves, 0: nothing is open */
+	uint64_t left; /* slot of what it leaves, 0: nothing is open */
 	bool closes;
 };
 
@@ -427,9 +423,9 @@ static int cross_to(const struct rondo_place *place,
 {
 	const struct rondo_map *map = &place->control->map;
 	const uint64_t head = crossing->head;
-	const uint64_t number = crossing->target.number &
-				((UINT64_C(1) << rondo_number_bits(map->order)) -
-				 1);
+	const uint64_t number =
+		crossing->target.number &
+		((UINT64_C(1) << rondo_number_bits(map->order)) - 1);
 	struct room room = room_at(map, request, RONDO_PACKET_BYTES);
 	char *base = rondo_map_pages(map, place->index,
 				     rondo_slot_pages(crossing->target.slot));
@@ -456,8 +452,7 @@ static int cross_to(const struct rondo_place *place,
 		return result;
 	RONDO_TESTPOINT(RONDO_AT_CROSSED);
 	store_hint(place, crossing->target.number,
-		   rondo_slot_pages(crossing->target.slot),
-		   move.sequence.time);
+		   rondo_slot_pages(crossing->target.slot), move.sequence.time);
 	if (crossing->target.passed)
 		rondo_add_relaxed(&place->ring->passed_over,
 				  crossing->target.passed);
@@ -466,21 +461,20 @@ static int cross_to(const struct rondo_place *place,
 				  head);
 	out->data = base + room.payload;
 	/* Where a squash leads: this sub-buffer, open and empty. */
-	out->before = rondo_head_at(
-		(number << map->order) + RONDO_PACKET_BYTES, 0);
+	out->before =
+		rondo_head_at((number << map->order) + RONDO_PACKET_BYTES, 0);
 	fill_handle(out, place, request, move.sequence.wanted);
 	return RONDO_SEQ_DONE;
 }
 
 /* enum rondo_sequence_result, or a negative errno: refused and counted. */
-static int cross(const struct rondo_place *place,
-		 const struct request *request, uint64_t head,
-		 struct rondo_record *out)
+static int cross(const struct rondo_place *place, const struct request *request,
+		 uint64_t head, struct rondo_record *out)
 {
 	const struct rondo_map *map = &place->control->map;
 	uint64_t position = rondo_head_position(head);
 	uint64_t number = rondo_head_number(head, map->order);
-	struct crossing crossing = { .head = head };
+	struct crossing crossing = {.head = head};
 
 	crossing.closes = (position & (map->subbuf_bytes - 1)) != 0;
 	if (!find_target(place, number + crossing.closes,
@@ -495,8 +489,7 @@ static int cross(const struct rondo_place *place,
 	if (!claim(place, &crossing.target))
 		return RONDO_SEQ_CHANGED;
 	RONDO_TESTPOINT(RONDO_AT_CLAIMED);
-	if (crossing.closes &&
-	    !rondo_ring_open(place, number, &crossing.left))
+	if (crossing.closes && !rondo_ring_open(place, number, &crossing.left))
 		return RONDO_SEQ_CHANGED;
 	return cross_to(place, request, &crossing, out);
 }
@@ -611,7 +604,7 @@ static __attribute__((noinline)) int
 reserve_plain(struct rondo_channel *channel, uint16_t event_id, uint32_t bytes,
 	      struct rondo_record *out)
 {
-	struct request request = { channel, bytes, 8, event_id };
+	struct request request = {channel, bytes, 8, event_id};
 
 	return reserve(&request, out);
 }
@@ -633,7 +626,7 @@ static inline bool may_record(const struct rondo_channel *channel)
 int rondo_reserve_call(struct rondo_channel *channel, uint16_t event_id,
 		       uint32_t bytes, struct rondo_record *out)
 {
-	const struct request request = { channel, bytes, 8, event_id };
+	const struct request request = {channel, bytes, 8, event_id};
 	struct rondo_place place;
 
 	if (rondo_unlikely(!may_record(channel)))
@@ -690,7 +683,7 @@ int rondo_reserve_aligned(struct rondo_channel *channel, uint16_t event_id,
 			  uint32_t bytes, uint32_t align,
 			  struct rondo_record *out)
 {
-	struct request request = { channel, bytes, align, event_id };
+	struct request request = {channel, bytes, align, event_id};
 
 	if (!may_record(channel))
 		return -ESHUTDOWN;
@@ -717,8 +710,7 @@ static uint32_t pages_of(const struct rondo_map *map, uint32_t ring,
 	uint64_t index = (uint64_t)((const char *)data - map->pages) >>
 			 map->order;
 
-	return (uint32_t)(index -
-			  (uint64_t)ring * rondo_map_page_sets(map));
+	return (uint32_t)(index - (uint64_t)ring * rondo_map_page_sets(map));
 }
 
 /* Committed: the state says so from now on. id: the record's, or a gap's. */
@@ -876,12 +868,11 @@ static int move_back(const struct rondo_place *place, uint64_t from,
 			rondo_ring_help(place, head);
 			continue;
 		}
-		rondo_move_begin(&move, place, head,
-				 rondo_head_at(position,
-					       rondo_head_bump(
-						       head & RONDO_HEAD_LOW) -
-						       pending *
-							       RONDO_PENDING_ONE));
+		rondo_move_begin(
+			&move, place, head,
+			rondo_head_at(position,
+				      rondo_head_bump(head & RONDO_HEAD_LOW) -
+					      pending * RONDO_PENDING_ONE));
 		if (rondo_head_mode(head) == RONDO_HEAD_ATOMIC)
 			result = swap_back(&move, place, from, position);
 		else
@@ -904,8 +895,8 @@ int rondo_discard(struct rondo_record *record)
 		return 0;
 	place_of(control, record->ring_id, &place);
 	rondo_add_relaxed(&place.ring->discarded, 1);
-	if (move_back(&place, record->head,
-		      rondo_head_position(record->before), 1) == 0)
+	if (move_back(&place, record->head, rondo_head_position(record->before),
+		      1) == 0)
 		return 0;
 	room = rondo_align(record->bytes, 8);
 	if (room) {
@@ -981,8 +972,8 @@ int rondo_squash(struct rondo_channel *channel, struct rondo_mark mark)
 	if (mark.ring >= control->map.ring_count)
 		return -EBUSY;
 	place_of(control, mark.ring, &place);
-	result = move_back(&place, mark.head,
-			   rondo_head_position(mark.before), 0);
+	result = move_back(&place, mark.head, rondo_head_position(mark.before),
+			   0);
 	if (result == 0)
 		rondo_add_relaxed(&place.ring->squashed, 1);
 	return result;

@@ -113,8 +113,8 @@ static int move_back_to_rseq(struct rondo_move *move)
 
 	if (result != RONDO_SEQ_ABORTED)
 		return result;
-	move->sequence.wanted = rondo_head_with_mode(move->sequence.wanted,
-						     RONDO_HEAD_ATOMIC);
+	move->sequence.wanted =
+		rondo_head_with_mode(move->sequence.wanted, RONDO_HEAD_ATOMIC);
 	return move_by_swap(move);
 }
 
@@ -160,7 +160,7 @@ struct gap_words {
 static struct gap_words gap_words(uint64_t bytes, uint32_t header_bytes)
 {
 	uint64_t payload = bytes - header_bytes;
-	struct gap_words words = { 0, payload - 4, payload != 0 };
+	struct gap_words words = {0, payload - 4, payload != 0};
 	uint64_t id = payload ? RONDO_ID_DISCARDED : RONDO_ID_GAP;
 
 	if (header_bytes == 8)
@@ -376,8 +376,7 @@ static void read_refused(const struct rondo_refused *refused,
 
 		*out_records = n;
 		/* pairs(refused) acquire: the bytes before the count again. */
-		*out_bytes =
-			rondo_load_acquire(&refused->bytes[n & 1]);
+		*out_bytes = rondo_load_acquire(&refused->bytes[n & 1]);
 		if (rondo_load_relaxed(&refused->records) == n)
 			return;
 	}
@@ -398,8 +397,8 @@ void rondo_ring_refusals(const struct rondo_ring *ring,
 /* ---- closing ---- */
 
 /* Fields of the packet header that the closer writes, as words. */
-#define PACKET_WORD(packet, field)                                             \
-	((uint64_t *)(void *)(packet) +                                        \
+#define PACKET_WORD(packet, field)      \
+	((uint64_t *)(void *)(packet) + \
 	 offsetof(struct rondo_packet, field) / 8)
 
 /*
@@ -482,10 +481,10 @@ static int revoke(const struct rondo_place *place)
 		if (rondo_head_mode(head) == RONDO_HEAD_RSEQ) {
 			/* pairs(head) release: a sequence that stores over it
 			 * makes this round void, nothing else. */
-			if (!rondo_cas(&ring->head, head,
-				       rondo_head_with_mode(
-					       rondo_head_bump(head),
-					       RONDO_HEAD_REVOKING)))
+			if (!rondo_cas(
+				    &ring->head, head,
+				    rondo_head_with_mode(rondo_head_bump(head),
+							 RONDO_HEAD_REVOKING)))
 				continue;
 			rondo_add_relaxed(&ring->revocations, 1);
 		}
@@ -664,9 +663,8 @@ static int flush_foreign(const struct rondo_place *place)
 
 int rondo_ring_flush(struct rondo_control *control, uint32_t ring)
 {
-	struct rondo_place place = { control,
-				     rondo_map_ring(&control->map, ring), ring,
-				     ring };
+	struct rondo_place place = {
+		control, rondo_map_ring(&control->map, ring), ring, ring};
 	int result;
 
 	/* pairs(head) acquire: an idle ring costs this load. */
@@ -713,10 +711,10 @@ void rondo_ring_init(const struct rondo_control *control, uint32_t index)
 	for (uint32_t k = 0; k < map->count; k++) {
 		uint64_t number = first - map->count + k;
 
-		rondo_store_relaxed(rondo_map_slot(map, index, number),
-				    rondo_slot((uint32_t)(number &
-							  (map->count - 1)),
-					       RONDO_SLOT_EMPTY, number));
+		rondo_store_relaxed(
+			rondo_map_slot(map, index, number),
+			rondo_slot((uint32_t)(number & (map->count - 1)),
+				   RONDO_SLOT_EMPTY, number));
 	}
 	for (uint32_t k = 0; k < rondo_map_page_sets(map); k++)
 		rondo_store_relaxed(rondo_map_state(map, index, k),
@@ -825,8 +823,8 @@ int rondo_ring_check(const struct rondo_control *control, uint32_t index,
 		if (rondo_load_relaxed(rondo_map_late(map, index, pages)))
 			*out_why = "I-once: a late counter is not 0";
 	for (uint32_t k = 0; k < map->count; k++) {
-		uint64_t slot = rondo_load_relaxed(
-			rondo_map_slot(map, index, k));
+		uint64_t slot =
+			rondo_load_relaxed(rondo_map_slot(map, index, k));
 
 		if ((slot & (map->count - 1)) != k)
 			*out_why = "I-pages: a number is in a foreign slot";

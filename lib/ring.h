@@ -65,8 +65,7 @@ void rondo_move_with_time(struct rondo_move *move, uint64_t limit);
 static inline void rondo_move_store(struct rondo_move *move, void *at,
 				    uint64_t value, uint64_t time_mask)
 {
-	struct rondo_store *store =
-		&move->stores[move->sequence.store_count++];
+	struct rondo_store *store = &move->stores[move->sequence.store_count++];
 
 	store->at = (uint64_t *)at;
 	store->value = value;

@@ -55,8 +55,8 @@ static int run_once(struct self_test *test)
 		.check_count = CHECKS,
 		.limit = UINT64_MAX,
 		.id = (uint32_t)test->cpu,
-		.offsets = { (int32_t)test->rseq_offset,
-			     (int32_t)test->rseq_offset + 4 },
+		.offsets = {(int32_t)test->rseq_offset,
+			    (int32_t)test->rseq_offset + 4},
 	};
 	uint64_t count = rondo_load_relaxed(&test->count);
 

@@ -7,28 +7,28 @@
 #define RONDO_LIB_TESTPOINT_H
 
 enum rondo_testpoint {
-	RONDO_AT_RESERVE_HEAD_READ,	/* head read, nothing moved */
-	RONDO_AT_RESERVE_CLOCK_READ,	/* atomic: clock read, before the swap */
-	RONDO_AT_RESERVE_MOVED,		/* atomic: head moved, header not yet */
-	RONDO_AT_TARGET_FOUND,		/* a slot for the crossing is known */
-	RONDO_AT_CLAIMED,		/* ... and claimed */
-	RONDO_AT_CROSSED,		/* head moved to it */
-	RONDO_AT_CLOSED,		/* end of the old one written */
-	RONDO_AT_BEFORE_LATE_ADD,	/* before late += */
-	RONDO_AT_BEFORE_DELIVER,	/* late reached 0 */
-	RONDO_AT_DELIVERED,		/* slot is READABLE, nobody woken yet */
-	RONDO_AT_COMMIT,		/* state stored, head not yet */
-	RONDO_AT_COMMIT_LATE,		/* about to commit off the head */
-	RONDO_AT_REFUSE,		/* about to count a refused record */
-	RONDO_AT_BACK,			/* before a backward move */
-	RONDO_AT_REVOKING,		/* REVOKING is set */
-	RONDO_AT_FENCED,		/* fence done, ATOMIC not yet set */
-	RONDO_AT_FLUSH,			/* flush: before its swap */
-	RONDO_AT_TAKE,			/* consumer: before its swap */
-	RONDO_AT_TAKEN,			/* consumer: after it */
-	RONDO_AT_QUARANTINE,		/* consumer: before its swap */
-	RONDO_AT_SLEEP,			/* consumer: sleeping set, not asleep */
-	RONDO_AT_OVERWRITE,		/* claimed a READABLE slot (argument) */
+	RONDO_AT_RESERVE_HEAD_READ,  /* head read, nothing moved */
+	RONDO_AT_RESERVE_CLOCK_READ, /* atomic: clock read, before the swap */
+	RONDO_AT_RESERVE_MOVED,	     /* atomic: head moved, header not yet */
+	RONDO_AT_TARGET_FOUND,	     /* a slot for the crossing is known */
+	RONDO_AT_CLAIMED,	     /* ... and claimed */
+	RONDO_AT_CROSSED,	     /* head moved to it */
+	RONDO_AT_CLOSED,	     /* end of the old one written */
+	RONDO_AT_BEFORE_LATE_ADD,    /* before late += */
+	RONDO_AT_BEFORE_DELIVER,     /* late reached 0 */
+	RONDO_AT_DELIVERED,	     /* slot is READABLE, nobody woken yet */
+	RONDO_AT_COMMIT,	     /* state stored, head not yet */
+	RONDO_AT_COMMIT_LATE,	     /* about to commit off the head */
+	RONDO_AT_REFUSE,	     /* about to count a refused record */
+	RONDO_AT_BACK,		     /* before a backward move */
+	RONDO_AT_REVOKING,	     /* REVOKING is set */
+	RONDO_AT_FENCED,	     /* fence done, ATOMIC not yet set */
+	RONDO_AT_FLUSH,		     /* flush: before its swap */
+	RONDO_AT_TAKE,		     /* consumer: before its swap */
+	RONDO_AT_TAKEN,		     /* consumer: after it */
+	RONDO_AT_QUARANTINE,	     /* consumer: before its swap */
+	RONDO_AT_SLEEP,		     /* consumer: sleeping set, not asleep */
+	RONDO_AT_OVERWRITE,	     /* claimed a READABLE slot (argument) */
 	RONDO_TESTPOINTS_COUNT,
 };
 
@@ -45,10 +45,10 @@ extern uint64_t rondo_testpoint_start;
 extern void (*rondo_testpoint_overwrite)(const struct rondo_map *map,
 					 uint32_t ring, uint64_t slot);
 
-#define RONDO_TESTPOINT(at)                                                    \
-	do {                                                                   \
-		if (rondo_testpoint_hook)                                      \
-			rondo_testpoint_hook(at);                              \
+#define RONDO_TESTPOINT(at)                       \
+	do {                                      \
+		if (rondo_testpoint_hook)         \
+			rondo_testpoint_hook(at); \
 	} while (0)
 #else
 #define RONDO_TESTPOINT(at) ((void)0)

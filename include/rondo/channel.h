@@ -101,11 +101,11 @@ struct rondo_event_class {
 
 /* Why a channel or ring records with atomics. */
 enum rondo_mode_reason {
-	RONDO_MODE_RSEQ = 0,	    /* it does not: sequences are in force */
-	RONDO_MODE_ASKED = 1,	    /* RONDO_NO_RSEQ */
-	RONDO_MODE_ENVIRONMENT = 2, /* RONDO_RSEQ=0 */
-	RONDO_MODE_NOT_BUILT = 3,   /* no sequences for this build */
-	RONDO_MODE_UNREGISTERED = 4, /* no rseq in this thread or kernel */
+	RONDO_MODE_RSEQ = 0,	      /* it does not: sequences are in force */
+	RONDO_MODE_ASKED = 1,	      /* RONDO_NO_RSEQ */
+	RONDO_MODE_ENVIRONMENT = 2,   /* RONDO_RSEQ=0 */
+	RONDO_MODE_NOT_BUILT = 3,     /* no sequences for this build */
+	RONDO_MODE_UNREGISTERED = 4,  /* no rseq in this thread or kernel */
 	RONDO_MODE_NO_MEMBARRIER = 5, /* its fence is refused */
 	RONDO_MODE_SELF_TEST = 6,     /* a preempted section did not abort */
 	RONDO_MODE_EXTRA_RING = 7,    /* the ring for ids without one */
@@ -121,8 +121,8 @@ enum rondo_mode_reason {
 struct rondo_stats {
 	uint32_t rings;	  /* rings of the channel; of one ring: 1 */
 	uint32_t granted; /* RONDO_GRANTED_* of what was asked */
-	uint32_t mode;	  /* enum rondo_head_mode; of the channel: at creation */
-	uint32_t reason;  /* enum rondo_mode_reason */
+	uint32_t mode;	 /* enum rondo_head_mode; of the channel: at creation */
+	uint32_t reason; /* enum rondo_mode_reason */
 	uint64_t refused_records[RONDO_CAUSES];
 	uint64_t refused_bytes[RONDO_CAUSES]; /* payload as asked for */
 	uint64_t discarded;		      /* records */
@@ -324,8 +324,8 @@ RONDO_API void rondo_port_leave(struct rondo_port *port);
  * Context: thread, and not between enter and leave. Progress: blocking.
  * Cost: a grace period. Ordering: a full fence.
  */
-RONDO_API struct rondo_channel *rondo_port_publish(struct rondo_port *port,
-						   struct rondo_channel *channel);
+RONDO_API struct rondo_channel *
+rondo_port_publish(struct rondo_port *port, struct rondo_channel *channel);
 
 #ifdef __cplusplus
 }

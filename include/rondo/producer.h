@@ -91,7 +91,7 @@ RONDO_API int rondo_squash(struct rondo_channel *channel,
 #else
 #define RONDO_INLINE_BODY 1
 #ifndef RONDO_INLINE
-#define RONDO_INLINE                                                           \
+#define RONDO_INLINE \
 	static inline __attribute__((always_inline)) __attribute__((unused))
 #endif
 #endif
@@ -109,9 +109,8 @@ RONDO_API int rondo_squash(struct rondo_channel *channel,
  * Context: any. Progress: lock-free. Cost: about that of reading the TSC.
  * Ordering: none; the record's time lies between call and return.
  */
-RONDO_INLINE int rondo_reserve(struct rondo_channel *channel,
-			       uint16_t event_id, uint32_t bytes,
-			       struct rondo_record *out);
+RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,
+			       uint32_t bytes, struct rondo_record *out);
 
 /*
  * Commits: from now on the record is whole, and whoever closes the sub-buffer
@@ -149,11 +148,10 @@ RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
 RONDO_INLINE struct rondo_mark rondo_mark(const struct rondo_record *record);
 
 #if RONDO_INLINE_BODY
-RONDO_INLINE int rondo_reserve(struct rondo_channel *channel,
-			       uint16_t event_id, uint32_t bytes,
-			       struct rondo_record *out)
+RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,
+			       uint32_t bytes, struct rondo_record *out)
 {
-	struct rondo_seen seen = { 0, 0 };
+	struct rondo_seen seen = {0, 0};
 	int result = rondo_fast_reserve(channel, event_id, bytes, out, &seen);
 
 	if (rondo_unlikely(result > 0)) {

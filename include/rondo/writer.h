@@ -18,10 +18,10 @@ struct rondo_writer;
 struct rondo_writer_stats {
 	uint64_t packets;
 	uint64_t bytes;
-	uint64_t late_packets;	/* to the stream files of those out of turn */
+	uint64_t late_packets; /* to the stream files of those out of turn */
 	uint64_t malformed; /* records that became gaps: not as their class says */
-	uint64_t write_errors;	/* packets that a full disk or the like cost */
-	int32_t last_error;	/* negative errno of the last of them */
+	uint64_t write_errors; /* packets that a full disk or the like cost */
+	int32_t last_error;    /* negative errno of the last of them */
 	uint32_t reserved32_;
 	uint64_t reserved_[4];
 };

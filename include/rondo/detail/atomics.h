@@ -26,10 +26,10 @@
 #define rondo_add_fence(p, v) \
 	((void)__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
 #else
-#define rondo_add_fence(p, v)                                                  \
-	do {                                                                   \
-		__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST);                \
-		rondo_fence();                                                 \
+#define rondo_add_fence(p, v)                                   \
+	do {                                                    \
+		__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST); \
+		rondo_fence();                                  \
 	} while (0)
 #endif
 

@@ -90,8 +90,7 @@ rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 	header = channel->pages + ((hint & RONDO_HEAD_LOW) << channel->order) +
 		 (rondo_head_position(base) & channel->mask);
 	if (rondo_unlikely(rondo_seq_reserve(
-		    ring, &channel->offsets, (uint32_t)id, head, wanted,
-		    header,
+		    ring, &channel->offsets, (uint32_t)id, head, wanted, header,
 		    0xff000000u | (uint32_t)(event_id & 0xff) << 16 |
 			    (uint32_t)((bytes + 7) >> 3) << 8)))
 		return RONDO_FAST_CALL;
@@ -121,7 +120,8 @@ rondo_fast_commit(const struct rondo_record *record)
 	rondo_store_release((uint8_t *)record->data - 1,
 			    (uint8_t)(record->event_id >> 8));
 	return rondo_seq_commit(record->ring, &channel->offsets,
-				record->ring_id, record->head, record->head - RONDO_PENDING_ONE);
+				record->ring_id, record->head,
+				record->head - RONDO_PENDING_ONE);
 }
 #else
 static inline int rondo_fast_reserve(struct rondo_channel *channel,

@@ -24,11 +24,11 @@ struct rondo_channel {
 	uint32_t layout;
 	uint32_t gate[2]; /* ids below it may record; [layout & 1]; 0: stopped */
 	/* Of RONDO_LAYOUT from here; one cache line with the above. */
-	char *rings;	      /* control pages */
-	char *pages;	      /* page sets */
-	uint64_t span;	      /* what hint - head must be below; 0: never */
-	uint32_t mask;	      /* subbuf_bytes - 1 */
-	uint32_t order;	      /* log2 of subbuf_bytes */
+	char *rings;	/* control pages */
+	char *pages;	/* page sets */
+	uint64_t span;	/* what hint - head must be below; 0: never */
+	uint32_t mask;	/* subbuf_bytes - 1 */
+	uint32_t order; /* log2 of subbuf_bytes */
 	struct rondo_offsets offsets;
 	uint32_t record_max;  /* bytes of payload */
 	uint32_t class_count; /* registered ids: RONDO_ID_FIRST and on */

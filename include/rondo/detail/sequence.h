@@ -49,16 +49,16 @@ enum rondo_sequence_clock {
 
 /* In and out of the slow sequences. The assembly knows the offsets. */
 struct rondo_sequence {
-	uint64_t *commit_at;	    /*  0: where the last store goes */
-	uint64_t wanted;	    /*  8: ... and what */
-	struct rondo_check *checks; /* 16: the first is of the head */
-	uint64_t check_count;	    /* 24: at least one */
-	struct rondo_store *stores; /* 32 */
-	uint64_t store_count;	    /* 40 */
-	uint64_t time;		    /* 48 */
-	uint64_t limit;		    /* 56: a later time is far */
-	uint32_t clock;		    /* 64: enum rondo_sequence_clock */
-	uint32_t id;		    /* 68: CPU or concurrency id expected */
+	uint64_t *commit_at;	      /*  0: where the last store goes */
+	uint64_t wanted;	      /*  8: ... and what */
+	struct rondo_check *checks;   /* 16: the first is of the head */
+	uint64_t check_count;	      /* 24: at least one */
+	struct rondo_store *stores;   /* 32 */
+	uint64_t store_count;	      /* 40 */
+	uint64_t time;		      /* 48 */
+	uint64_t limit;		      /* 56: a later time is far */
+	uint32_t clock;		      /* 64: enum rondo_sequence_clock */
+	uint32_t id;		      /* 68: CPU or concurrency id expected */
 	struct rondo_offsets offsets; /* 72 */
 };
 
@@ -140,8 +140,7 @@ static inline int rondo_spec_count(struct rondo_ring *ring, uint32_t id,
 		return RONDO_SEQ_ABORTED;
 	if (ring->head != expected)
 		return RONDO_SEQ_CHANGED;
-	refused->bytes[(records + 1) & 1] =
-		refused->bytes[records & 1] + bytes;
+	refused->bytes[(records + 1) & 1] = refused->bytes[records & 1] + bytes;
 	/* pairs(refused) release: the bytes before the count they belong to. */
 	refused->records = records + 1;
 	return RONDO_SEQ_DONE;
