@@ -62,14 +62,16 @@ static void print_usage(const struct bench *bench, FILE *to)
 static void print_help(const struct bench *bench)
 {
 	print_usage(bench, stdout);
-	printf("%s\n\n"
+	printf("%s\n", bench->question);
+	if (bench->help)
+		printf("\n%s\n", bench->help);
+	printf("\n"
 	       "  --short      fewer repetitions: shows that it works\n"
 	       "  --cpu N      runs on CPU N [the last one allowed]\n"
 	       "  --json FILE  writes the results there as well\n"
 	       "  --help       prints this\n\n"
 	       "Exit status: 0 measured, whatever the times are; 1 it failed, "
-	       "or records\nwere not there; 2 wrong arguments.\n",
-	       bench->question);
+	       "or records\nwere not there; 2 wrong arguments.\n");
 }
 
 static bool read_cpu(const char *text, int *out)
@@ -83,26 +85,48 @@ static bool read_cpu(const char *text, int *out)
 	return true;
 }
 
+/* ---- CPUs ---- */
+
+static cpu_set_t allowed;
+
+unsigned bench_cpu_count(void)
+{
+	return (unsigned)CPU_COUNT(&allowed);
+}
+
 static int last_allowed_cpu(void)
 {
-	cpu_set_t allowed;
-
-	if (sched_getaffinity(0, sizeof(allowed), &allowed))
-		return -1;
 	for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--)
 		if (CPU_ISSET(cpu, &allowed))
 			return cpu;
 	return -1;
 }
 
-static bool pin(int cpu)
+int bench_cpu_at(const struct bench *bench, unsigned index)
+{
+	unsigned left = index % bench_cpu_count();
+	int cpu = bench->cpu;
+
+	while (left) {
+		cpu = (cpu + 1) % CPU_SETSIZE;
+		left -= CPU_ISSET(cpu, &allowed) ? 1 : 0;
+	}
+	return cpu;
+}
+
+bool bench_pin(int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
+	if (cpu >= 0)
+		CPU_SET(cpu, &set);
+	else
+		set = allowed;
 	return sched_setaffinity(0, sizeof(set), &set) == 0;
 }
+
+/* ---- options, read ---- */
 
 /* Negative: all read. */
 static int read_options(struct bench *bench, int argc, char **argv)
@@ -155,10 +179,14 @@ int bench_options(struct bench *bench, int argc, char **argv)
 	bench->repetitions = bench->is_short ? SHORT_REPETITIONS :
 					       FULL_REPETITIONS;
 	bench->bursts = bench->is_short ? SHORT_BURSTS : FULL_BURSTS;
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		return bench_fail("no CPU is known");
 	if (bench->cpu < 0)
 		bench->cpu = last_allowed_cpu();
-	if (bench->cpu < 0 || !pin(bench->cpu))
+	/* A CPU outside of those it may use: then that one is allowed, too. */
+	if (bench->cpu < 0 || !bench_pin(bench->cpu))
 		return bench_fail("cannot run on CPU %d", bench->cpu);
+	CPU_SET(bench->cpu, &allowed);
 	return -1;
 }
 
@@ -184,11 +212,20 @@ static double time_burst(struct bench_case *one)
 {
 	uint64_t began, ended;
 
+	if (one->enter)
+		one->enter(one);
 	bench_call(one, one->burst / WARM_PART);
 	began = bench_now_ns();
 	bench_call(one, one->burst);
 	ended = bench_now_ns();
+	if (one->leave)
+		one->leave(one);
 	return (double)(ended - began) / (double)one->burst;
+}
+
+static double measure_burst(struct bench_case *one)
+{
+	return one->sample ? one->sample(one) : time_burst(one);
 }
 
 /* How many calls a burst takes. The calls that tell also warm the case up. */
@@ -196,6 +233,10 @@ static void calibrate(struct bench_case *one)
 {
 	double ns;
 
+	if (one->sample) {
+		one->sample(one);
+		return;
+	}
 	for (one->burst = 16;; one->burst *= 2) {
 		ns = time_burst(one);
 		if (ns * (double)one->burst >= FIRST_BURST_NS)
@@ -226,7 +267,8 @@ static void measure_once(struct bench *bench, unsigned repetition, double *room)
 
 	for (unsigned burst = 0; burst < bursts; burst++)
 		for (size_t i = 0; i < bench->case_count; i++)
-			room[i * bursts + burst] = time_burst(&bench->cases[i]);
+			room[i * bursts + burst] =
+				measure_burst(&bench->cases[i]);
 	for (size_t i = 0; i < bench->case_count; i++)
 		bench->cases[i].values[repetition] =
 			bench_median(&room[i * bursts], bursts);

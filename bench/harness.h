@@ -9,10 +9,14 @@
  * The value of a repetition is the median of its bursts; what is reported is
  * the median of the repetitions. Ratios are of values of one repetition, so
  * that a clock speed that drifts cancels.
+ *
+ * What a loop of calls cannot tell (threads, percentiles, counts) is told by a
+ * case's sample function, which measures a burst by itself.
  */
 #ifndef RONDO_BENCH_HARNESS_H
 #define RONDO_BENCH_HARNESS_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,21 +37,32 @@ struct bench_numbers {
 	double p90;
 };
 
+struct bench_case;
+/* Before or after a burst, not measured. */
+typedef void bench_hook(struct bench_case *one);
+/* A burst, measured by the program: its value. */
+typedef double bench_sample(struct bench_case *one);
+
 struct bench_case {
 	const char *key;  /* in the JSON file */
 	const char *name; /* in the table */
 	bench_op *op;
 	const struct bench_case *base; /* what its ratio is to, or NULL */
+	bench_hook *enter;	       /* or NULL */
+	bench_hook *leave;	       /* or NULL */
+	bench_sample *sample;	       /* instead of op, or NULL */
+	const char *unit;	       /* of its values, NULL: ns */
+	void *context;		       /* the program's */
 	/* The harness's: */
 	uint64_t calls; /* made so far, the measured and the others */
 	uint64_t burst; /* calls in a burst */
-	double *values; /* ns a call, one for each repetition */
+	double *values; /* ns a call or units, one for each repetition */
 };
 
 enum bench_measure {
 	BENCH_RATIO,	  /* of / to */
-	BENCH_DIFFERENCE, /* of - to, ns */
-	BENCH_TIME,	  /* of, ns, the loop included */
+	BENCH_DIFFERENCE, /* of - to, in their unit */
+	BENCH_TIME,	  /* of, in its unit, the loop included */
 };
 
 /* A line of the list of targets that these cases can decide. */
@@ -57,13 +72,17 @@ struct bench_target {
 	enum bench_measure measure;
 	const struct bench_case *of;
 	const struct bench_case *to; /* not for BENCH_TIME */
-	double most;		     /* met up to this */
+	double limit;		     /* met up to this */
 	bool needs_rseq;	     /* else not decided where there is none */
+	bool at_least;		     /* met from the limit up */
+	const char *undecided;	     /* why it cannot be here, or NULL */
 };
 
 struct bench {
 	const char *name;
 	const char *question; /* one sentence for --help */
+	const char *help;     /* more lines for it, or NULL */
+	const char *heading;  /* of the table, NULL: ns a call */
 	struct bench_case *cases;
 	size_t case_count;
 	const struct bench_target *targets;
@@ -74,9 +93,9 @@ struct bench {
 	const char *json; /* file to write, or NULL */
 	int cpu;
 	bool is_short;
-	/* The harness's: */
+	/* Set by bench_options; the program may change them. */
 	unsigned repetitions;
-	unsigned bursts;
+	unsigned bursts; /* in a repetition */
 };
 
 /*
@@ -85,6 +104,15 @@ struct bench {
  * arguments, 1 when it cannot be pinned).
  */
 int bench_options(struct bench *bench, int argc, char **argv);
+
+/* CPUs that this process was allowed before it was pinned. */
+unsigned bench_cpu_count(void);
+
+/* One of these: 0 is the one it is pinned to, the others follow in turn. */
+int bench_cpu_at(const struct bench *bench, unsigned index);
+
+/* Pins the calling thread; negative: to all that the process was allowed. */
+bool bench_pin(int cpu);
 
 /* Calls a case count times, as it is called when it is measured. */
 void bench_call(struct bench_case *one, uint64_t count);

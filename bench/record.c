@@ -156,18 +156,15 @@ static const struct record_effect effects[CASES] = {
 	EFFECT(MONOTONIC16, monotonic, 16, RECORD_KEPT),
 };
 
-#define RATIO(n, t, o, f, m)                                     \
-	{                                                        \
-		n, t, BENCH_RATIO, &cases[o], &cases[f], m, true \
+#define TARGET(n, t, how, o, f, m)                                       \
+	{                                                                \
+		.number = n, .text = t, .measure = how, .of = &cases[o], \
+		.to = f, .limit = m, .needs_rseq = true                  \
 	}
-#define DIFFERENCE(n, t, o, f, m)                                     \
-	{                                                             \
-		n, t, BENCH_DIFFERENCE, &cases[o], &cases[f], m, true \
-	}
-#define TIME(n, t, o, m)                                   \
-	{                                                  \
-		n, t, BENCH_TIME, &cases[o], NULL, m, true \
-	}
+#define RATIO(n, t, o, f, m) TARGET(n, t, BENCH_RATIO, o, &cases[f], m)
+#define DIFFERENCE(n, t, o, f, m) \
+	TARGET(n, t, BENCH_DIFFERENCE, o, &cases[f], m)
+#define TIME(n, t, o, m) TARGET(n, t, BENCH_TIME, o, NULL, m)
 
 static const struct bench_target targets[] = {
 	RATIO("1", "reserve, 16 B, commit inline / floor", RECORD16, FLOOR16,
@@ -183,8 +180,12 @@ static const struct bench_target targets[] = {
 	TIME("12", "  the same through the .so", CALL_FULL16, 4),
 	DIFFERENCE("13", "refused: stopped, inline - empty", STOPPED16, EMPTY,
 		   0.3),
-	{"18", "atomic mode inline / floor", BENCH_RATIO, &cases[ATOMIC16],
-	 &cases[FLOOR16], 3.5, false},
+	{.number = "18",
+	 .text = "atomic mode inline / floor",
+	 .measure = BENCH_RATIO,
+	 .of = &cases[ATOMIC16],
+	 .to = &cases[FLOOR16],
+	 .limit = 3.5},
 	DIFFERENCE("21", "a crossing, nobody waits", CROSSING, RECORD16, 40),
 };
 

@@ -90,12 +90,18 @@ static void compare_cases(const struct bench *bench,
 	bench_compare(bench, &ratio, out);
 }
 
+static const char *unit_of_case(const struct bench_case *one)
+{
+	return one->unit ? one->unit : "ns";
+}
+
 static void print_case(const struct bench *bench, const struct bench_case *one)
 {
 	struct bench_numbers ns, ratio;
 
 	bench_summarize(one->values, bench->repetitions, &ns);
-	printf("%-36s %7.2f %7.2f %8.2f", one->name, ns.median, ns.min, ns.max);
+	printf("%-36s %7.2f %7.2f %8.2f %-2s", one->name, ns.median, ns.min,
+	       ns.max, unit_of_case(one));
 	if (one->base) {
 		compare_cases(bench, one, &ratio);
 		printf(" %7.3f  %s", ratio.median, one->base->key);
@@ -108,12 +114,18 @@ static const char *verdict(const struct bench *bench,
 {
 	if (target->needs_rseq && !bench->has_rseq)
 		return "not decided: no rseq";
-	return value <= target->most ? "met" : "missed";
+	if (target->undecided)
+		return target->undecided;
+	if (target->at_least)
+		return value >= target->limit ? "met" : "missed";
+	return value <= target->limit ? "met" : "missed";
 }
 
 static const char *unit_of(const struct bench_target *target)
 {
-	return target->measure == BENCH_RATIO ? "x" : "ns";
+	if (target->measure == BENCH_RATIO)
+		return "x";
+	return unit_of_case(target->of);
 }
 
 static void print_target(const struct bench *bench,
@@ -122,8 +134,9 @@ static void print_target(const struct bench *bench,
 	struct bench_numbers numbers;
 
 	bench_compare(bench, target, &numbers);
-	printf("%3s  %-44s %7.3f %-2s <= %-5.4g %s\n", target->number,
-	       target->text, numbers.median, unit_of(target), target->most,
+	printf("%3s  %-44s %7.3f %-2s %s %-5.4g %s\n", target->number,
+	       target->text, numbers.median, unit_of(target),
+	       target->at_least ? ">=" : "<=", target->limit,
 	       verdict(bench, target, numbers.median));
 }
 
@@ -131,7 +144,8 @@ static void print_tables(const struct bench *bench,
 			 const struct machine *machine)
 {
 	print_machine(bench, machine);
-	printf("\n%-36s %7s %7s %8s %7s  %s\n", "ns a call, the loop included",
+	printf("\n%-36s %7s %7s %8s    %7s  %s\n",
+	       bench->heading ? bench->heading : "a call, the loop included",
 	       "median", "min", "max", "ratio", "to");
 	for (size_t i = 0; i < bench->case_count; i++)
 		print_case(bench, &bench->cases[i]);
@@ -201,7 +215,9 @@ static void write_case(FILE *file, const struct bench *bench,
 	fputs(", ", file);
 	write_member(file, "name", one->name);
 	fputs(", ", file);
-	write_numbers(file, "ns", &ns);
+	write_member(file, "unit", unit_of_case(one));
+	fputs(", ", file);
+	write_numbers(file, "value", &ns);
 	if (one->base) {
 		compare_cases(bench, one, &ratio);
 		fputs(", ", file);
@@ -225,8 +241,10 @@ static void write_target(FILE *file, const struct bench *bench,
 	fputs(", ", file);
 	write_numbers(file, "value", &numbers);
 	fprintf(file,
-		", \"unit\": \"%s\", \"most\": %.4f, \"verdict\": \"%s\"}",
-		unit_of(target), target->most,
+		", \"unit\": \"%s\", \"limit\": %.4f, \"at_least\": %s, "
+		"\"verdict\": \"%s\"}",
+		unit_of(target), target->limit,
+		target->at_least ? "true" : "false",
 		verdict(bench, target, numbers.median));
 }
 
