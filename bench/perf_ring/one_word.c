@@ -144,6 +144,7 @@ static void settle(struct perf_ring *ring)
 		return;
 	position = perf_word_position(word);
 	do {
+		PERF_POINT(PERF_AT_HEAD_SEEN);
 		head = rondo_load_relaxed(&ring->page->data_head);
 		if ((int64_t)perf_directed(ring, position - head) <= 0)
 			break;
