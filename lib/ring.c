@@ -305,14 +305,14 @@ static void deliver(const struct rondo_place *place, uint32_t pages,
 {
 	const struct rondo_map *map = &place->control->map;
 	uint64_t *at = rondo_map_slot(map, place->index, number);
-	/* pairs(slot) acquire: quarantined or not, before what follows. */
+	/* pairs(slot) acquire: OPEN, before what follows. */
 	uint64_t slot = rondo_load_acquire(at);
 
 	RONDO_TESTPOINT(RONDO_AT_BEFORE_DELIVER);
 	if (!slot_is(slot, RONDO_SLOT_OPEN, number,
 		     rondo_number_bits(map->order)) ||
 	    rondo_slot_pages(slot) != pages)
-		return; /* quarantined: the consumer looks at late */
+		return; /* the memory makes no sense */
 	/* pairs(delivered) release: every record and the end, before the state
 	 * that lets the consumer have them. */
 	if (!rondo_cas(at, slot,

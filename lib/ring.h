@@ -9,10 +9,12 @@
  *
  *            claim (P)            open (P, F)            last commit (P')
  *   EMPTY -------------> CLAIMED -------------> OPEN --------------------.
- *     ^                   ^   ^ |                 |                      v
- *     |     overwrite (P) |   '-' dead claim (P)  | quarantine (C)   READABLE
- *     |                   '-----------------------+----------------------|
- *     '-------------------------------------------'--------- take (C) ---'
+ *     ^                   ^   ^ |                                        v
+ *     |     overwrite (P) |   '-' dead claim (P)                     READABLE
+ *     |                   '----------------------------------------------|
+ *     '------------------------------------------------- take (C) -------'
+ *
+ * A consumer copies what is OPEN for too long, and leaves the slot as it is.
  *
  *   P  the first producer that needs the slot    F  a flusher
  *   P' the one whose add makes late 0            C  the consumer
