@@ -201,6 +201,12 @@ static int take_any(struct rondo_consumer *consumer, struct rondo_view *out)
 	return result;
 }
 
+int rondo_consumer_take_ring(struct rondo_consumer *consumer, uint32_t ring,
+			     struct rondo_view *out)
+{
+	return rondo_reader_take(&consumer->readers[ring], out);
+}
+
 /* Whether the process lives that created the channel. */
 static bool creator_lives(const struct rondo_consumer *consumer)
 {

@@ -7,6 +7,10 @@
 
 #include <rondo/consumer.h>
 
+/* rondo_consumer_take of one ring; -ENODATA: it is empty now. */
+int rondo_consumer_take_ring(struct rondo_consumer *consumer, uint32_t ring,
+			     struct rondo_view *out);
+
 /*
  * Ends the wait that the owner is in, or else its next one, which returns 0.
  * Any thread; it need not be the owner.

@@ -31,7 +31,8 @@
 
 #define DIRECTORY_MODE 0700u
 #define EMPTY_PACKET_BYTES 4096u
-#define DRAIN_NS INT64_C(10000000) /* how long a look for stragglers takes */
+#define DRAIN_NS INT64_C(1000000) /* between looks at stragglers */
+#define SNAPSHOT_TRIES 8
 
 struct ring_streams {
 	struct rondo_stream main;
@@ -379,85 +380,126 @@ static void note_error(struct rondo_writer *writer, int error)
 		writer->first_error = error;
 }
 
-/* Takes and writes what is ready, up to as much as the channel holds. How many
- * it took; the last error in out_error. */
-static uint64_t take_ready(struct rondo_writer *writer, int *out_error)
+static int write_and_release(struct rondo_writer *writer,
+			     struct rondo_view *view)
 {
-	const struct rondo_map *map = map_of(writer);
-	uint64_t limit = (uint64_t)map->ring_count * map->count;
-	uint64_t taken;
-	struct rondo_view view;
-	int result;
+	int result = write_view(writer, view);
 
-	for (taken = 0; taken < limit; taken++) {
-		if (rondo_consumer_take(writer->consumer, &view))
-			break;
-		result = write_view(writer, &view);
-		if (result) {
-			note_error(writer, result);
-			*out_error = result;
-		} else {
-			count(&writer->stats.packets, 1);
-		}
-		rondo_consumer_release(writer->consumer, &view);
-	}
-	return taken;
+	if (result)
+		note_error(writer, result);
+	else
+		count(&writer->stats.packets, 1);
+	rondo_consumer_release(writer->consumer, view);
+	return result;
 }
 
+/* Takes and writes what is ready, up to as much as the channel holds. */
 static int step(struct rondo_writer *writer, int64_t timeout_ns)
 {
-	uint64_t before = writer->stats.packets;
-	int error = 0;
+	const struct rondo_map *map = map_of(writer);
+	uint64_t left = (uint64_t)map->ring_count * map->count;
+	int packets = 0, error = 0;
+	struct rondo_view view;
 	int result = rondo_consumer_wait(writer->consumer, timeout_ns);
 
 	if (result < 0)
 		return result;
-	take_ready(writer, &error);
-	return error ? error : (int)(writer->stats.packets - before);
+	while (left-- && !rondo_consumer_take(writer->consumer, &view)) {
+		result = write_and_release(writer, &view);
+		if (result)
+			error = result;
+		else
+			packets++;
+	}
+	return error ? error : packets;
 }
 
 /* ---- the end of a recording ---- */
 
-static bool is_drained(const struct rondo_writer *writer)
+static bool is_drained(const struct rondo_writer *writer, uint32_t ring)
 {
 	const struct rondo_map *map = map_of(writer);
+	uint64_t cursor =
+		rondo_load_relaxed(&rondo_map_ring(map, ring)->cursor);
+
+	return rondo_number_distance(writer->rings[ring].head, cursor,
+				     rondo_number_bits(map->order)) <= 0;
+}
+
+/* Flushes and notes how far to go. True: there is something to write. */
+static bool begin_drain(struct rondo_writer *writer)
+{
+	const struct rondo_map *map = map_of(writer);
+	bool any = false;
 	uint32_t ring;
 
+	rondo_channel_flush(writer->control->handle);
 	for (ring = 0; ring < map->ring_count; ring++) {
 		const struct rondo_ring *at = rondo_map_ring(map, ring);
-		uint64_t cursor = rondo_load_relaxed(&at->cursor);
 
-		if (rondo_number_distance(writer->rings[ring].head, cursor,
-					  rondo_number_bits(map->order)) > 0)
-			return false;
+		writer->rings[ring].head = rondo_head_number(
+			rondo_load_relaxed(&at->head), map->order);
+		any |= !is_drained(writer, ring);
 	}
-	return true;
+	return any;
+}
+
+/* Writes what is ready of each ring, up to its head as it was noted, however
+ * much comes meanwhile. False: nothing was. */
+static bool drain_once(struct rondo_writer *writer, bool *out_done)
+{
+	bool progress = false, done = true;
+	struct rondo_view view;
+	uint32_t ring;
+
+	for (ring = 0; ring < map_of(writer)->ring_count; ring++) {
+		while (!is_drained(writer, ring) &&
+		       !rondo_consumer_take_ring(writer->consumer, ring,
+						 &view)) {
+			write_and_release(writer, &view);
+			progress = true;
+		}
+		done &= is_drained(writer, ring);
+	}
+	*out_done = done;
+	return progress;
 }
 
 /*
  * Flushes, then writes everything up to there. What has open records is
- * delivered when these commit, or quarantined after stall_ms.
+ * delivered when these commit, or quarantined after stall_ms. True: there was
+ * something, though it may have been overwritten before it was taken.
  */
-static void drain(struct rondo_writer *writer)
+static bool drain(struct rondo_writer *writer)
 {
-	const struct rondo_map *map = map_of(writer);
-	int64_t patience = DRAIN_NS + 2 * INT64_C(1000000) * map->stall_ms;
+	int64_t patience =
+		2 * (DRAIN_NS + INT64_C(1000000) * map_of(writer)->stall_ms);
+	bool any = begin_drain(writer), done = false;
 	int64_t limit = rondo_os_monotonic_ns() + patience;
-	int error = 0;
-	uint32_t ring;
 
-	rondo_channel_flush(writer->control->handle);
-	for (ring = 0; ring < map->ring_count; ring++)
-		writer->rings[ring].head = rondo_head_number(
-			rondo_load_relaxed(&rondo_map_ring(map, ring)->head),
-			map->order);
 	for (;;) {
-		if (take_ready(writer, &error))
-			limit = rondo_os_monotonic_ns() + patience;
-		if (is_drained(writer) || rondo_os_monotonic_ns() >= limit)
+		bool progress = drain_once(writer, &done);
+		int64_t now = rondo_os_monotonic_ns();
+
+		if (done || (!progress && now >= limit))
 			break;
-		rondo_consumer_wait(writer->consumer, DRAIN_NS);
+		if (progress)
+			limit = now + patience;
+		else
+			rondo_os_sleep_ns(DRAIN_NS);
 	}
+	return any;
+}
+
+/* Producers that never pause may overwrite all of it before it is taken; a
+ * recorder that holds something shall not give an empty snapshot. */
+static void drain_recorder(struct rondo_writer *writer)
+{
+	int tries = SNAPSHOT_TRIES;
+
+	while (tries-- && drain(writer) && !writer->stats.packets &&
+	       !writer->first_error)
+		continue;
 }
 
 /* Losses after a ring's last packet show up with one more, an empty one. */
@@ -497,7 +539,10 @@ static void finish(struct rondo_writer *writer)
 	uint32_t ring;
 	int result;
 
-	drain(writer);
+	if (writer->snapshot)
+		drain_recorder(writer);
+	else
+		drain(writer);
 	for (ring = 0; ring < map_of(writer)->ring_count; ring++) {
 		if (writer->snapshot && !writer->rings[ring].main.bytes)
 			continue;
