@@ -22,7 +22,7 @@
 
 #define DEPTHS 6u /* 0: not in a handler; the last: in a signal of the fourth */
 #define HOOK_DEPTH 4u
-#define STEPS 48
+#define STEPS 96
 #define OPEN_MAX 16u
 
 enum action {

@@ -332,6 +332,23 @@ static inline void test_walk_agrees(const struct rondo_map *map,
 	assert_int_equal(count, 0);
 }
 
+/* A gap's text, where it has one, lies within the content: readers who stop
+ * at its end would see a torn event otherwise. */
+static inline void test_gap(const struct test_item *item, const char *base,
+			    uint64_t content)
+{
+	uint32_t length;
+
+	if (item->id == RONDO_ID_GAP) {
+		assert_int_equal(item->bytes, 0);
+		return;
+	}
+	memcpy(&length, item->data, sizeof(length));
+	assert_in_range(item->bytes, 1, content);
+	assert_true((uint64_t)(item->data - base) + 4 + length <= content);
+	assert_int_equal(rondo_align(item->bytes, 8), 4 + length);
+}
+
 /* Every record of a delivered packet; I-time within it. */
 static inline void test_read_packet(struct test_ring *r, const char *base)
 {
@@ -357,10 +374,12 @@ static inline void test_read_packet(struct test_ring *r, const char *base)
 		assert_false(item.open);
 		time = item.time;
 		count++;
-		if (item.id < RONDO_ID_FIRST)
+		if (item.id < RONDO_ID_FIRST) {
+			test_gap(&item, base, content);
 			r->gaps++;
-		else
+		} else {
 			test_see(r, &item);
+		}
 		test_is_zero(item.data + item.bytes, item.next < content ?
 							     base + item.next :
 							     base + content);

@@ -540,6 +540,41 @@ gen_comes_round_only_where_the_clock_is_in_the_sequence(void **state)
 	}
 }
 
+/* What is behind a gap goes: the gap is last then, and content that ended with
+ * the record it was would cut the gap's text. */
+static void uncover_gap(uint32_t bytes, bool discard)
+{
+	struct rondo_record first = {0}, second = {0};
+
+	assert_int_equal(rondo_reserve(ring.channel, ring.id, bytes, &first),
+			 0);
+	test_fill(first.data, discard ? 0 : test_expect(&ring, 1), 1);
+	assert_int_equal(rondo_reserve(ring.channel, ring.id, 20, &second), 0);
+	assert_int_equal(rondo_commit(&second), 0);
+	if (discard)
+		assert_int_equal(rondo_discard(&first), 0);
+	else
+		assert_int_equal(rondo_commit_len(&first, 1), 0);
+	assert_int_equal(rondo_squash(ring.channel, rondo_mark(&second)), 0);
+}
+
+static void content_never_ends_inside_a_gap(void **state)
+{
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (uint32_t bytes = 1; bytes <= 64; bytes++) {
+			test_record(&ring, bytes);
+			uncover_gap(bytes, true);
+			test_drain(&ring);
+			uncover_gap(bytes, false);
+			test_drain(&ring);
+		}
+		test_ring_destroy(&ring);
+	}
+}
+
 /* ---- a ring as a call stack ---- */
 
 #define DEPTH 40
@@ -618,6 +653,7 @@ int main(void)
 		cmocka_unit_test(a_mark_of_no_ring_is_refused),
 		cmocka_unit_test(
 			gen_comes_round_only_where_the_clock_is_in_the_sequence),
+		cmocka_unit_test(content_never_ends_inside_a_gap),
 		cmocka_unit_test(
 			a_flush_at_any_depth_delivers_the_calls_then_open),
 	};

@@ -484,6 +484,26 @@ static void a_time_that_compact_headers_cannot_tell_crosses(void **state)
 	test_ring_destroy(&ring);
 }
 
+/* A compact header has 40 bits of time; a bound on their high half alone. */
+static void the_limit_is_as_far_as_compact_headers_can_tell(void **state)
+{
+	uint64_t limit;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	for (int i = 0; i < 8; i++) {
+		test_record(&ring, 24);
+		limit = rondo_load_relaxed(&ring.ring->limit);
+		test_leave_room(&ring, 0);
+		test_drain(&ring);
+		assert_true((limit | UINT32_MAX) - ring.packet.timestamp_begin <
+			    UINT64_C(1) << 40);
+		assert_true(limit - ring.packet.timestamp_begin >
+			    UINT64_C(1) << 39);
+	}
+	test_ring_destroy(&ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,6 +530,8 @@ int main(void)
 		cmocka_unit_test(rings_work_across_the_wrap_of_every_counter),
 		cmocka_unit_test(packets_name_their_number_and_the_one_before),
 		cmocka_unit_test(an_old_hint_costs_a_call_and_is_healed),
+		cmocka_unit_test(
+			the_limit_is_as_far_as_compact_headers_can_tell),
 		cmocka_unit_test(
 			a_time_that_compact_headers_cannot_tell_crosses),
 	};

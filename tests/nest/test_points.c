@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Single interleavings that were, or would have been, mistakes: what happens at
+ * one point, and what must hold after it.
+ */
+#include <errno.h>
+
+#include "support/one_ring.h"
+
+static struct test_ring ring;
+
+static const struct rondo_config keeps_oldest = {
+	.size = sizeof(struct rondo_config),
+	.subbuf_bytes = 4096,
+	.subbuf_count = 4,
+};
+
+/* ---- once at a point ---- */
+
+static enum rondo_testpoint point;
+static void (*what_happens)(void);
+static bool happened;
+
+static void on_testpoint(enum rondo_testpoint at)
+{
+	if (at != point || happened)
+		return;
+	happened = true;
+	what_happens();
+}
+
+static void let_happen(enum rondo_testpoint at, void (*what)(void))
+{
+	point = at;
+	what_happens = what;
+	happened = false;
+	rondo_testpoint_hook = on_testpoint;
+}
+
+static void it_has_happened(void)
+{
+	rondo_testpoint_hook = NULL;
+	assert_true(happened);
+}
+
+/* By the call, which passes the points. */
+static void record_by_call(uint32_t bytes)
+{
+	struct rondo_record record = {0};
+	uint32_t tag = test_expect(&ring, bytes);
+
+	assert_int_equal(
+		rondo_reserve_call(ring.channel, ring.id, bytes, &record), 0);
+	test_fill(record.data, tag, bytes);
+	assert_int_equal(rondo_commit(&record), 0);
+}
+
+static void fill_sub_buffer(void)
+{
+	test_leave_room(&ring, 0);
+	test_record(&ring, 0);
+}
+
+/* ---- commits off the head while a closer is at work ---- */
+
+static struct rondo_record early;
+
+static void discard_early_one(void)
+{
+	assert_int_equal(rondo_discard(&early), 0);
+	/* The head is still in it, though its slot says OPEN. */
+	assert_null(test_oldest(&ring));
+}
+
+/* The closer has not added what it saw pending: a sum below 0 is not 0. */
+static void a_late_commit_before_the_closer_adds_delivers_nothing(void **state)
+{
+	const enum rondo_testpoint points[] = {RONDO_AT_FLUSH, RONDO_AT_CLOSED,
+					       RONDO_AT_BEFORE_LATE_ADD};
+
+	(void)state;
+	for (size_t i = 0; i < TEST_COUNT(points); i++) {
+		test_ring_create(&ring, &keeps_oldest);
+		test_record(&ring, 30);
+		assert_int_equal(
+			rondo_reserve(ring.channel, ring.id, 16, &early), 0);
+		test_record(&ring, 30);
+		let_happen(points[i], discard_early_one);
+		assert_int_equal(rondo_channel_flush(ring.channel), 1);
+		it_has_happened();
+		assert_non_null(test_oldest(&ring));
+		test_take_all(&ring);
+		test_ring_destroy(&ring);
+	}
+}
+
+/* ---- claims in vain ---- */
+
+static struct rondo_record stalled;
+
+/* Past the stalled slot, which then becomes free. */
+static void cross_past_the_stalled_one(void)
+{
+	uint64_t number = test_number(&ring);
+
+	record_by_call(8);
+	assert_true(test_number(&ring) == number + 2);
+	assert_int_equal(rondo_commit(&stalled), 0);
+	test_take_all(&ring);
+}
+
+/*
+ * A crossing that read an old head claims a number that the head has passed.
+ * Nobody will ever open it: the next lap takes the slot over.
+ */
+static void a_claim_in_vain_costs_no_room(void **state)
+{
+	struct rondo_stats stats;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	ring.any_order = true;
+	test_reserve(&ring, 8, &stalled);
+	for (int i = 0; i < 4; i++) {
+		fill_sub_buffer();
+		if (i < 3)
+			test_take_all(&ring);
+	}
+	/* In the last slot; the next one is the stalled writer's. */
+	test_take_all(&ring);
+	let_happen(RONDO_AT_RESERVE_HEAD_READ, cross_past_the_stalled_one);
+	record_by_call(100);
+	it_has_happened();
+	for (int i = 0; i < 12; i++) {
+		fill_sub_buffer();
+		test_take_all(&ring);
+	}
+	test_drain(&ring);
+	test_stats(&ring, &stats);
+	assert_int_equal(stats.refused_records[RONDO_REFUSED_FULL], 0);
+	assert_int_equal(stats.refused_records[RONDO_REFUSED_STALLED], 0);
+	test_ring_destroy(&ring);
+}
+
+/* ---- a crossing that another overtakes ---- */
+
+static void record_a_big_one(void)
+{
+	struct rondo_record record = {0};
+	uint32_t tag = test_expect(&ring, 1500);
+	uint64_t start;
+
+	assert_int_equal(
+		rondo_reserve_call(ring.channel, ring.id, 1500, &record), 0);
+	start = (uint64_t)((char *)record.data - ring.map->pages) %
+		ring.map->subbuf_bytes;
+	assert_true(start >= RONDO_PACKET_BYTES);
+	assert_true(start + 1500 <= ring.map->subbuf_bytes);
+	test_fill(record.data, tag, 1500);
+	assert_int_equal(rondo_commit(&record), 0);
+}
+
+/* A hint from a crossing that did not come to pass would let it write across
+ * the end of a page set. */
+static void a_crossing_that_was_overtaken_leaves_no_hint(void **state)
+{
+	const enum rondo_testpoint points[] = {RONDO_AT_RESERVE_HEAD_READ,
+					       RONDO_AT_TARGET_FOUND,
+					       RONDO_AT_CLAIMED,
+					       RONDO_AT_RESERVE_CLOCK_READ,
+					       RONDO_AT_CROSSED};
+
+	(void)state;
+	for (size_t i = 0; i < TEST_COUNT(points); i++) {
+		test_ring_create(&ring, &keeps_oldest);
+		ring.any_order = true;
+		for (int64_t room = 0; room < 256; room += 16) {
+			test_leave_room(&ring, room);
+			let_happen(points[i], record_a_big_one);
+			record_by_call(300);
+			/* The clock is read by the call in atomic mode. */
+			if (points[i] != RONDO_AT_RESERVE_CLOCK_READ)
+				it_has_happened();
+			rondo_testpoint_hook = NULL;
+			record_a_big_one();
+			test_drain(&ring);
+		}
+		test_ring_destroy(&ring);
+	}
+}
+
+/* ---- refused, or not ---- */
+
+static void take_one(void)
+{
+	assert_true(test_take(&ring));
+}
+
+/* Room that appears before the record is counted as refused is used. */
+static void room_that_appears_while_refusing_is_no_loss_of_count(void **state)
+{
+	struct rondo_record record = {0};
+	struct rondo_stats stats;
+	int result;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	for (int i = 0; i < 4; i++)
+		fill_sub_buffer();
+	let_happen(RONDO_AT_REFUSE, take_one);
+	result = rondo_reserve_call(ring.channel, ring.id, 40, &record);
+	it_has_happened();
+	test_stats(&ring, &stats);
+	assert_int_equal(stats.refused_records[RONDO_REFUSED_FULL],
+			 result ? 1 : 0);
+	if (result) {
+		assert_int_equal(result, -ENOBUFS);
+	} else {
+		test_fill(record.data, test_expect(&ring, 40), 40);
+		assert_int_equal(rondo_commit(&record), 0);
+	}
+	test_record(&ring, 5);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
+/* ---- a flush that meets others ---- */
+
+static void flush_is_overtaken(void)
+{
+	fill_sub_buffer();
+	test_record(&ring, 9);
+}
+
+static void a_flush_that_was_overtaken_closes_what_is_open_then(void **state)
+{
+	const enum rondo_testpoint points[] = {
+		RONDO_AT_FLUSH, RONDO_AT_REVOKING, RONDO_AT_FENCED};
+
+	(void)state;
+	for (size_t i = 0; i < TEST_COUNT(points); i++) {
+		test_ring_create(&ring, &keeps_oldest);
+		test_record(&ring, 30);
+		let_happen(points[i], flush_is_overtaken);
+		assert_int_equal(rondo_channel_flush(ring.channel), 1);
+		rondo_testpoint_hook = NULL;
+		assert_int_equal(test_offset(&ring), 0);
+		test_take_all(&ring);
+		test_ring_destroy(&ring);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_late_commit_before_the_closer_adds_delivers_nothing),
+		cmocka_unit_test(a_claim_in_vain_costs_no_room),
+		cmocka_unit_test(a_crossing_that_was_overtaken_leaves_no_hint),
+		cmocka_unit_test(
+			room_that_appears_while_refusing_is_no_loss_of_count),
+		cmocka_unit_test(
+			a_flush_that_was_overtaken_closes_what_is_open_then),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
