@@ -488,7 +488,7 @@ static void large_records_are_read_back(void **state)
 	};
 	const struct rondo_config config = {.size = sizeof(config),
 					    .record_max = 40000};
-	struct rondo_record room;
+	struct rondo_record room = {0};
 	struct fixture fixture;
 	uint32_t length;
 	char *events;
