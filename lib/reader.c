@@ -439,8 +439,10 @@ void rondo_reader_look(struct rondo_reader *reader, struct rondo_survey *out)
 	}
 	unmark_all(reader);
 	beyond = number_of_head(reader, head);
-	for (uint32_t k = 0; k < map->count; k++)
+	for (uint32_t k = 0; k < map->count; k++) {
+		RONDO_TESTPOINT(RONDO_AT_LOOK);
 		look_at_slot(reader, beyond, load_slot(reader, k), out);
+	}
 	note_stalls(reader, out);
 	reader->settled = !out->oldest || ahead(rondo_slot_number(out->oldest),
 						reader->cursor) >= 0;
@@ -794,6 +796,7 @@ static int copy_open(const struct rondo_reader *reader, uint64_t head,
 
 	copy_words(parcel->data,
 		   rondo_map_pages(map, reader->index, parcel->pages), end);
+	RONDO_TESTPOINT(RONDO_AT_PEEK);
 	/* pairs(head) full: the copy before the second look. */
 	rondo_fence();
 	load_packet(parcel->data, &parcel->packet);

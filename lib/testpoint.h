@@ -26,9 +26,11 @@ enum rondo_testpoint {
 	RONDO_AT_FLUSH,		     /* flush: before its swap */
 	RONDO_AT_TAKE,		     /* consumer: before its swap */
 	RONDO_AT_TAKEN,		     /* consumer: after it */
-	RONDO_AT_QUARANTINE,	     /* consumer: before its swap */
+	RONDO_AT_QUARANTINE,	     /* consumer: copied, about to look again */
 	RONDO_AT_SLEEP,		     /* consumer: sleeping set, not asleep */
 	RONDO_AT_OVERWRITE,	     /* claimed a READABLE slot (argument) */
+	RONDO_AT_LOOK,		     /* consumer: head read, before each slot */
+	RONDO_AT_PEEK,		     /* consumer: copied, about to look again */
 	RONDO_TESTPOINTS_COUNT,
 };
 

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -327,6 +328,45 @@ static void a_take_that_always_loses_gives_up(void **state)
 	consume_end(&c);
 }
 
+/* Delivered after the look began: what comes before it may not have been seen
+ * yet, and its turn is not now. */
+static int looks;
+static struct rondo_record left_open;
+
+static void close_behind_the_look(struct consume *c)
+{
+	if (++looks != 2)
+		return;
+	rondo_channel_flush(c->channel);
+	consume_deliver(c, 1);
+}
+
+static void a_look_takes_nothing_newer_than_its_head(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	for (uint64_t i = 1; i <= 4; i++) {
+		consume_deliver(&c, 1);
+		consume_expect(&c, i, 1);
+	}
+	/* Open in the first slot; the next one will be in the second. */
+	left_open = consume_reserve(&c);
+	/* A new consumer looks at every slot. */
+	assert_int_equal(rondo_consumer_close(c.consumer), 0);
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	looks = 0;
+	start_race(&c, RONDO_AT_LOOK, -1, close_behind_the_look);
+	consume_nothing(&c, -EAGAIN);
+	end_race();
+	assert_true(looks >= 2);
+	rondo_commit(&left_open);
+	assert_int_equal(consume_expect(&c, 5, 1).flags, 0);
+	assert_int_equal(consume_expect(&c, 6, 1).flags, 0);
+	consume_end(&c);
+}
+
 /* ---- several rings ---- */
 
 static void rings_are_served_in_turn(void **state)
@@ -511,6 +551,28 @@ static void a_childs_close_leaves_its_parents_consumer_alone(void **state)
 	consume_end(&c);
 }
 
+/* The library does not hear of this fork: its memory stays shared. */
+static void a_close_after_a_raw_clone_touches_nothing_either(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+	struct rondo_consumer *second;
+	pid_t pid;
+	int status;
+
+	(void)state;
+	c = consume_start(&config);
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0)
+		_exit(close_inherited(&c));
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(c.map->wait->consumer >> 32, getpid());
+	assert_int_equal(rondo_consumer_open(c.channel, &second), -EBUSY);
+	consume_end(&c);
+}
+
 /* A process that is gone has left a file. */
 static int record_and_die(void *argument)
 {
@@ -564,6 +626,8 @@ static void what_a_dead_process_recorded_is_taken_to_the_end(void **state)
 	assert_int_equal(number, 4);
 	consume_release(&c, &view);
 	consume_nothing(&c, -ENODATA);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 1); /* told */
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
 	consume_end(&c);
 	unlink(path);
 	rmdir(directory);
@@ -635,6 +699,10 @@ static void a_slot_that_names_no_page_set_is_left_alone(void **state)
 	consume_nothing(&c, -EAGAIN);
 	assert_int_equal(rondo_consumer_close(c.consumer), 0);
 	assert_int_equal(rondo_consumer_open(c.channel, &consumer), -EPROTO);
+	/* Nor one that another slot has, too. */
+	*slot = rondo_slot(rondo_slot_pages(slot[1]), RONDO_SLOT_READABLE,
+			   view.number + 1);
+	assert_int_equal(rondo_consumer_open(c.channel, &consumer), -EPROTO);
 	*slot = word;
 	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
 	consume_expect(&c, 2, 1);
@@ -692,6 +760,10 @@ static void damage(struct rondo_packet *packet, int how)
 	case 12:
 		packet->timestamp_begin = 0;
 		break;
+	case 13:
+		packet->content_bits = 8192 * 8;
+		packet->packet_bits = 8192 * 8;
+		break;
 	default:
 		memset(packet, 0, sizeof(*packet));
 		break;
@@ -701,7 +773,7 @@ static void damage(struct rondo_packet *packet, int how)
 static void a_damaged_header_is_repaired_from_the_records(void **state)
 {
 	(void)state;
-	for (int how = 0; how < 14; how++) {
+	for (int how = 0; how < 15; how++) {
 		const struct rondo_config config = CONSUME_CONFIG;
 		struct consume c = consume_start(&config);
 		struct rondo_view view;
@@ -775,6 +847,7 @@ int main(void)
 		cmocka_unit_test(
 			a_take_that_loses_to_an_overwrite_takes_the_next),
 		cmocka_unit_test(a_take_that_always_loses_gives_up),
+		cmocka_unit_test(a_look_takes_nothing_newer_than_its_head),
 		cmocka_unit_test(rings_are_served_in_turn),
 		cmocka_unit_test(a_ring_without_spares_does_not_hold_up_others),
 		cmocka_unit_test(a_dead_consumers_loans_are_spares_again),
@@ -782,6 +855,8 @@ int main(void)
 		cmocka_unit_test(a_living_consumer_elsewhere_is_not_replaced),
 		cmocka_unit_test(
 			a_childs_close_leaves_its_parents_consumer_alone),
+		cmocka_unit_test(
+			a_close_after_a_raw_clone_touches_nothing_either),
 		cmocka_unit_test(
 			what_a_dead_process_recorded_is_taken_to_the_end),
 		cmocka_unit_test(

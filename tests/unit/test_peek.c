@@ -131,6 +131,90 @@ static void a_peek_says_why_it_cannot(void **state)
 	consume_end(&c);
 }
 
+/* What happens once while a peek copies. */
+static struct consume *raced;
+static struct rondo_record open_one;
+static void (*race_step)(struct consume *c);
+
+static void race(enum rondo_testpoint at)
+{
+	void (*step)(struct consume * c) = race_step;
+
+	if (at != RONDO_AT_PEEK || !step)
+		return;
+	race_step = NULL;
+	step(raced);
+}
+
+static int peek_racing(struct consume *c, void (*step)(struct consume *c),
+		       struct rondo_view *out)
+{
+	uint32_t ring = open_ring(c);
+	int result;
+
+	raced = c;
+	race_step = step;
+	rondo_testpoint_hook = race;
+	result = rondo_consumer_peek(c->consumer, ring, buffer, sizeof(buffer),
+				     out);
+	rondo_testpoint_hook = NULL;
+	assert_null(race_step);
+	return result;
+}
+
+static void discard_it(struct consume *c)
+{
+	(void)c;
+	rondo_discard(&open_one);
+}
+
+static void squash_it(struct consume *c)
+{
+	rondo_commit(&open_one);
+	assert_int_equal(rondo_squash(c->channel, rondo_mark(&open_one)), 0);
+}
+
+static void flush_it(struct consume *c)
+{
+	rondo_commit(&open_one);
+	rondo_channel_flush(c->channel);
+}
+
+static void a_peek_starts_again_when_something_is_taken_back(void **state)
+{
+	void (*const steps[])(struct consume *) = {discard_it, squash_it};
+	const struct rondo_config config = CONSUME_CONFIG;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct consume c = consume_start(&config);
+		struct rondo_view view;
+		uint64_t number;
+
+		consume_record(&c);
+		open_one = consume_reserve(&c);
+		assert_int_equal(peek_racing(&c, steps[i], &view), 0);
+		consume_check(&c, &view);
+		assert_int_equal(view.content, 128 + 8 + 8);
+		assert_int_equal(consume_numbers(&view, &number, 1), 1);
+		consume_end(&c);
+	}
+}
+
+static void a_peek_of_what_is_closed_meanwhile_shows_nothing(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view view;
+
+	(void)state;
+	consume_record(&c);
+	open_one = consume_reserve(&c);
+	assert_int_equal(peek_racing(&c, flush_it, &view), -EAGAIN);
+	consume_expect(&c, 1, 2);
+	consume_end(&c);
+}
+
 static uint32_t finished;
 
 static void *record_on(void *argument)
@@ -305,6 +389,10 @@ int main(void)
 		cmocka_unit_test(a_peek_does_not_show_what_was_squashed),
 		cmocka_unit_test(a_peek_ends_at_the_last_field),
 		cmocka_unit_test(a_peek_says_why_it_cannot),
+		cmocka_unit_test(
+			a_peek_starts_again_when_something_is_taken_back),
+		cmocka_unit_test(
+			a_peek_of_what_is_closed_meanwhile_shows_nothing),
 		cmocka_unit_test(a_peek_while_others_record_is_whole),
 		cmocka_unit_test(a_spliced_file_has_the_same_bytes),
 		cmocka_unit_test(a_spliced_pipe_has_the_same_bytes),

@@ -253,6 +253,70 @@ static void overwriting_what_was_copied_is_no_loss(void **state)
 	consume_end(&c);
 }
 
+/* Between a producer's claim and its count the count is too small. */
+static struct consume *overwritten;
+static struct rondo_view taken_meanwhile;
+
+static void take_at_overwrite(enum rondo_testpoint at)
+{
+	if (at != RONDO_AT_OVERWRITE || !overwritten)
+		return;
+	taken_meanwhile = consume_take(overwritten);
+	overwritten = NULL;
+}
+
+static void a_count_that_comes_later_makes_no_hole(void **state)
+{
+	struct rondo_config config = hasty();
+	struct rondo_record record;
+	struct consume c;
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	c = consume_start(&config);
+	record = stall(&c);
+	expect_stalled(&c, 1);
+	rondo_commit(&record);
+	for (int i = 0; i < 3; i++)
+		consume_deliver(&c, 1);
+	overwritten = &c;
+	rondo_testpoint_hook = take_at_overwrite;
+	consume_deliver(&c, 1);
+	rondo_testpoint_hook = NULL;
+	assert_null(overwritten);
+	assert_int_equal(taken_meanwhile.seq, 0);
+	assert_int_equal(taken_meanwhile.overwritten, 0);
+	consume_release(&c, &taken_meanwhile);
+	for (uint64_t i = 1; i < 4; i++)
+		assert_int_equal(consume_expect(&c, 4 + i, 1).seq, i);
+	consume_end(&c);
+}
+
+static void numbers_passed_over_do_not_hold_the_cursor_back(void **state)
+{
+	const struct rondo_config config = hasty();
+	struct consume c = consume_start(&config);
+	struct rondo_record record = stall(&c);
+	struct rondo_ring *ring = rondo_map_ring(c.map, record.ring_id);
+
+	(void)state;
+	expect_stalled(&c, 1);
+	for (uint64_t i = 4; i < 7; i++) {
+		consume_deliver(&c, 1);
+		consume_expect(&c, i, 1);
+	}
+	consume_record(&c); /* opens the one after that of the stalled slot */
+	assert_int_not_equal(rondo_head_number(ring->head, c.map->order) & 3,
+			     0);
+	consume_nothing(&c, -EAGAIN);
+	assert_int_equal(rondo_number_distance(
+				 rondo_head_number(ring->head, c.map->order),
+				 ring->cursor, rondo_number_bits(12)),
+			 0);
+	rondo_commit(&record);
+	consume_end(&c);
+}
+
 static struct rondo_record *raced;
 
 static void commit_at_quarantine(enum rondo_testpoint at)
@@ -442,6 +506,9 @@ int main(void)
 		cmocka_unit_test(several_stalled_ones_wait_together),
 		cmocka_unit_test(one_copy_of_a_ring_is_on_loan_at_a_time),
 		cmocka_unit_test(overwriting_what_was_copied_is_no_loss),
+		cmocka_unit_test(a_count_that_comes_later_makes_no_hole),
+		cmocka_unit_test(
+			numbers_passed_over_do_not_hold_the_cursor_back),
 		cmocka_unit_test(
 			what_commits_while_it_is_copied_is_taken_in_turn),
 		cmocka_unit_test(discards_and_shrinks_leave_gaps_in_the_copy),

@@ -279,6 +279,40 @@ static void a_wait_tells_once_that_a_channel_has_stopped(void **state)
 	consume_end(&c);
 }
 
+static void a_stall_keeps_a_stopped_channel_from_being_over(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_record record = consume_reserve(&c);
+
+	(void)state;
+	rondo_channel_flush(c.channel);
+	rondo_channel_stop(c.channel);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	rondo_commit(&record);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 1);
+	consume_end(&c);
+}
+
+static void count_only(struct consume *c)
+{
+	(void)c;
+}
+
+static void a_wait_sleeps_and_does_not_spin(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	rondo_consumer_wake(c.consumer);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	hook(&c, count_only);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 20000000), 0);
+	assert_in_range(sleeps, 1, 3);
+	consume_end(&c);
+}
+
 static void *stop_later(void *argument)
 {
 	struct consume *c = argument;
@@ -406,6 +440,8 @@ int main(void)
 		TEST(a_signal_ends_a_wait),
 		TEST(a_wake_ends_this_wait_or_the_next),
 		TEST(a_wait_tells_once_that_a_channel_has_stopped),
+		TEST(a_stall_keeps_a_stopped_channel_from_being_over),
+		TEST(a_wait_sleeps_and_does_not_spin),
 		TEST(a_sleeper_is_woken_by_a_stop),
 		TEST(an_armed_descriptor_becomes_readable),
 		TEST(a_delivery_while_it_is_armed_is_not_missed),

@@ -346,6 +346,25 @@ static void a_state_or_an_id_that_is_none_is_no_record(void **state)
 	free(buffer.data);
 }
 
+static void a_gap_without_a_text_is_none_and_reads_nothing_behind(void **state)
+{
+	(void)state;
+	for
+		EACH_HEADER(h)
+		{
+			struct buffer buffer =
+				new_buffer(headers[h], FIRST + headers[h]);
+			struct rondo_walk walk;
+
+			put_header(&buffer, RONDO_ID_DISCARDED, false, 0,
+				   BEGIN);
+			buffer.at = buffer.bytes;
+			walk = walk_of(&buffer);
+			expect_end(&walk, -EPROTO);
+			free(buffer.data);
+		}
+}
+
 /* What a kill between head and header leaves: a word of an earlier lap. */
 static void a_stale_word_is_stepped_over_and_counted(void **state)
 {
@@ -679,6 +698,8 @@ int main(void)
 		cmocka_unit_test(a_gap_whose_text_has_another_length_is_none),
 		cmocka_unit_test(a_discarded_record_of_an_odd_length_is_a_gap),
 		cmocka_unit_test(a_state_or_an_id_that_is_none_is_no_record),
+		cmocka_unit_test(
+			a_gap_without_a_text_is_none_and_reads_nothing_behind),
 		cmocka_unit_test(a_stale_word_is_stepped_over_and_counted),
 		cmocka_unit_test(a_time_before_the_last_records_is_stale),
 		cmocka_unit_test(a_record_later_than_the_end_is_none),
