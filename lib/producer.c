@@ -438,6 +438,10 @@ static int cross_to(const struct rondo_place *place,
 				       RONDO_PENDING_ONE |
 					       mode_after(place, head)));
 	rondo_move_with_time(&move, UINT64_MAX);
+	/* Nothing open: the last to move the head may have been another CPU.
+	 * Else it was this one, whose clock reads are in order. */
+	if (!crossing->closes)
+		move.sequence.clock = RONDO_SEQ_CLOCK_FENCED;
 	if (crossing->closes)
 		rondo_move_end(&move, place, rondo_slot_pages(crossing->left),
 			       head);

@@ -92,7 +92,7 @@ static int move_by_swap(struct rondo_move *move)
 {
 	struct rondo_sequence *s = &move->sequence;
 
-	if (s->clock == RONDO_SEQ_CLOCK_READ) {
+	if (s->clock != RONDO_SEQ_CLOCK_GIVEN) {
 		s->time = rondo_ticks_ordered();
 		RONDO_TESTPOINT(RONDO_AT_RESERVE_CLOCK_READ);
 	}
@@ -124,7 +124,7 @@ int rondo_move_head(struct rondo_move *move, const struct rondo_place *place)
 	const struct rondo_control *control = place->control;
 	int result;
 
-	if (s->clock == RONDO_SEQ_CLOCK_READ && !control->clock_in_sequence) {
+	if (s->clock != RONDO_SEQ_CLOCK_GIVEN && !control->clock_in_sequence) {
 		s->time = rondo_clock_read(control->map.clock);
 		s->clock = RONDO_SEQ_CLOCK_GIVEN;
 		RONDO_TESTPOINT(RONDO_AT_RESERVE_CLOCK_READ);

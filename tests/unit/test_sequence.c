@@ -257,10 +257,12 @@ static void a_list_stores_nothing_beyond_its_limit(void **unused)
 		with_clock(RONDO_SEQ_CLOCK_GIVEN, limits[i], limits[i]);
 		list_agrees(RONDO_SEQ_DONE);
 	}
-	with_clock(RONDO_SEQ_CLOCK_READ, 0, 1);
-	fill_both(&state);
-	with_clock(RONDO_SEQ_CLOCK_READ, 0, 1);
-	list_agrees(RONDO_SEQ_FAR);
+	for (uint32_t clock = RONDO_SEQ_CLOCK_READ;
+	     clock <= RONDO_SEQ_CLOCK_FENCED; clock++) {
+		fill_both(&state);
+		with_clock(clock, 0, 1);
+		list_agrees(RONDO_SEQ_FAR);
+	}
 }
 
 static void a_list_reads_the_clock_between_its_call_and_its_end(void **unused)
@@ -272,7 +274,7 @@ static void a_list_reads_the_clock_between_its_call_and_its_end(void **unused)
 		uint64_t before;
 
 		fill_both(&state);
-		with_clock(RONDO_SEQ_CLOCK_READ, 0, UINT64_MAX);
+		with_clock(RONDO_SEQ_CLOCK_FENCED, 0, UINT64_MAX);
 		before = rondo_ticks_ordered();
 		list_agrees(RONDO_SEQ_DONE);
 		assert_true(before <= tested.sequence.time);

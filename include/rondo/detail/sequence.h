@@ -45,6 +45,7 @@ struct rondo_store {
 enum rondo_sequence_clock {
 	RONDO_SEQ_CLOCK_GIVEN = 0, /* time is set by the caller */
 	RONDO_SEQ_CLOCK_READ = 1,  /* read inside, into time */
+	RONDO_SEQ_CLOCK_FENCED = 2, /* ... and after every load before it */
 };
 
 /* In and out of the slow sequences. The assembly knows the offsets. */
@@ -102,7 +103,7 @@ static inline int rondo_spec_list(struct rondo_sequence *s, uint32_t id,
 	for (uint64_t i = 0; i < s->check_count; i++)
 		if (*s->checks[i].at != s->checks[i].expected)
 			return RONDO_SEQ_CHANGED;
-	if (s->clock == RONDO_SEQ_CLOCK_READ)
+	if (s->clock != RONDO_SEQ_CLOCK_GIVEN)
 		s->time = now;
 	if (s->time > s->limit)
 		return RONDO_SEQ_FAR;
@@ -118,7 +119,7 @@ static inline int rondo_spec_locked(struct rondo_sequence *s, uint32_t id,
 {
 	if (id != s->id)
 		return RONDO_SEQ_ABORTED;
-	if (s->clock == RONDO_SEQ_CLOCK_READ)
+	if (s->clock != RONDO_SEQ_CLOCK_GIVEN)
 		s->time = now;
 	if (s->time > s->limit)
 		return RONDO_SEQ_FAR;
