@@ -36,6 +36,7 @@ static struct {
 	uint32_t state; /* enum state */
 	uint32_t parkers;
 	uint64_t skipped; /* calls that could not be recorded */
+	uint64_t loaded;  /* modules ever, when they were last listed */
 	struct rondo_writer *writer;
 	char directory[PATH_MAX]; /* what RONDO_TRACE names */
 } control;
@@ -137,7 +138,7 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
 /* --- what goes into a trace besides the calls --- */
 
 static int record_module(struct dl_phdr_info *info, size_t info_bytes,
-			 void *argument)
+			 void *loaded)
 {
 	struct {
 		uint64_t base, bytes;
@@ -146,7 +147,10 @@ static int record_module(struct dl_phdr_info *info, size_t info_bytes,
 	size_t length;
 	int i;
 
-	(void)info_bytes, (void)argument;
+	(void)info_bytes;
+	if (info->dlpi_adds == control.loaded)
+		return 1;
+	*(uint64_t *)loaded = info->dlpi_adds;
 	for (i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
 
@@ -162,6 +166,15 @@ static int record_module(struct dl_phdr_info *info, size_t info_bytes,
 	rondo_write(session.channel, session.ids[EVENT_MODULE], &module,
 		    (uint32_t)length);
 	return 0;
+}
+
+/* All of them, if any was loaded since the last time. */
+static void record_modules(void)
+{
+	uint64_t loaded = control.loaded;
+
+	dl_iterate_phdr(record_module, &loaded);
+	control.loaded = loaded;
 }
 
 static void record_skipped(void)
@@ -259,7 +272,7 @@ static int open_channel(struct rondo_channel **out)
 			environment_number("RONDO_TRACE_SUBBUF_KIB", 1024) *
 			1024,
 		.subbuf_count =
-			(uint32_t)environment_number("RONDO_TRACE_SUBBUFS", 16),
+			(uint32_t)environment_number("RONDO_TRACE_SUBBUFS", 32),
 		.flush_ms = 100, /* what a process that is killed may lose */
 		.name = "alloc_trace",
 	};
@@ -337,6 +350,7 @@ static void start_locked(uint32_t pid)
 	control.pid = pid;
 	control.parkers = 0;
 	control.skipped = 0;
+	control.loaded = 0;
 	if (!find_directory()) {
 		control.off = 1;
 		return;
@@ -356,7 +370,7 @@ static void start_locked(uint32_t pid)
 	set_state(STATE_RUNNING);
 	if (session.generation == FIRST_GENERATION)
 		at_quick_exit(session_finish);
-	dl_iterate_phdr(record_module, NULL);
+	record_modules();
 }
 
 static void start(uint32_t pid)
@@ -433,7 +447,7 @@ void session_park(void)
 	lock();
 	if (is_ours() && control.parkers++ == 0) {
 		record_skipped();
-		dl_iterate_phdr(record_module, NULL);
+		record_modules();
 		set_state(STATE_PARKED);
 		rondo_writer_stop(control.writer);
 		rondo_channel_flush(session.channel);
@@ -470,7 +484,7 @@ void session_finish(void)
 	lock();
 	if (is_ours()) {
 		record_skipped();
-		dl_iterate_phdr(record_module, NULL);
+		record_modules();
 		rondo_channel_stop(session.channel);
 		rondo_writer_close(control.writer);
 		control.writer = NULL;

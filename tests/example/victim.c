@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,7 +87,7 @@ static int keeps_errno(void)
 {
 	int i;
 
-	for (i = 0; i < 100000; i++) {
+	for (i = 0; i < 20000; i++) {
 		errno = 77;
 		sink = malloc(20012);
 		if (errno != 77)
@@ -163,29 +165,45 @@ static void *exchange(void *argument)
 
 		random = random * 1664525 + 1013904223;
 		if (random >> 31)
-			block = malloc(1 + random % 2048);
+			block = malloc(1 + random % 60);
 		else
-			block = realloc(malloc(100), 1 + random % 2048);
+			block = realloc(malloc(20), 1 + random % 2048);
 		/* Most are freed by a thread that did not allocate them. */
 		block = __atomic_exchange_n(&shared[(random >> 16) % SHARED],
 					    block, __ATOMIC_ACQ_REL);
 		if (random & 256)
-			block = realloc(block, 200);
+			block = realloc(block, 100);
 		free(block);
 	}
 	return NULL;
 }
 
+/* Between any two instructions another thread may have its turn. */
+static void yielding_handler(int signal_number)
+{
+	(void)signal_number;
+	sched_yield();
+}
+
 static int threads(void)
 {
+	const struct sigaction action = {
+		.sa_handler = yielding_handler,
+		.sa_flags = SA_RESTART,
+	};
+	const struct itimerval often = {{0, 100}, {0, 100}};
+	const struct itimerval never = {{0, 0}, {0, 0}};
 	pthread_t all[4];
 	uintptr_t i;
 
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
 	for (i = 0; i < LENGTH(all); i++)
 		if (pthread_create(&all[i], NULL, exchange, (void *)(i + 1)))
 			return 1;
 	for (i = 0; i < LENGTH(all); i++)
 		pthread_join(all[i], NULL);
+	setitimer(ITIMER_REAL, &never, NULL);
 	return 0;
 }
 
@@ -200,8 +218,10 @@ static int forking(void)
 	for (i = 0; i < 3; i++) {
 		child = fork();
 		if (child == 0) {
+			/* The trace begins here; nobody may notice. */
+			errno = 77;
 			allocate(20031, 20);
-			exit(0);
+			exit(errno != 77);
 		}
 		if (wait_for(child))
 			return 1;
@@ -210,10 +230,18 @@ static int forking(void)
 	return 0;
 }
 
+/* Not at full speed: for that the writer's share of a busy machine may be too
+ * small. */
 static void *keep_allocating(void *stop)
 {
-	while (!__atomic_load_n((int *)stop, __ATOMIC_RELAXED))
-		allocate(20032, 1);
+	while (!__atomic_load_n((int *)stop, __ATOMIC_RELAXED)) {
+		void *block = malloc(100000);
+
+		if (block)
+			memset(block, 1, 100000);
+		sink = block;
+		free(block);
+	}
 	return NULL;
 }
 
@@ -347,7 +375,7 @@ static int closing_all(void)
 	for (fd = 3; fd < 20; fd++)
 		if (open("/dev/zero", O_WRONLY) < 0)
 			return 1;
-	allocate(20070, 200000);
+	allocate(20070, 100000);
 	return 0;
 }
 
