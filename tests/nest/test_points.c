@@ -20,11 +20,16 @@ static const struct rondo_config keeps_oldest = {
 static enum rondo_testpoint point;
 static void (*what_happens)(void);
 static bool happened;
+static uint32_t to_skip; /* hits of the point before the one meant */
 
 static void on_testpoint(enum rondo_testpoint at)
 {
 	if (at != point || happened)
 		return;
+	if (to_skip) {
+		to_skip--;
+		return;
+	}
 	happened = true;
 	what_happens();
 }
@@ -116,11 +121,13 @@ static void cross_past_the_stalled_one(void)
 static void a_claim_in_vain_costs_no_room(void **state)
 {
 	struct rondo_stats stats;
+	uint64_t in_vain, claimed;
 
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
 	ring.any_order = true;
 	test_reserve(&ring, 8, &stalled);
+	in_vain = test_number(&ring) + ring.map->count;
 	for (int i = 0; i < 4; i++) {
 		fill_sub_buffer();
 		if (i < 3)
@@ -129,8 +136,12 @@ static void a_claim_in_vain_costs_no_room(void **state)
 	/* In the last slot; the next one is the stalled writer's. */
 	test_take_all(&ring);
 	let_happen(RONDO_AT_RESERVE_HEAD_READ, cross_past_the_stalled_one);
+	to_skip = 1; /* by the quick path, which sees that it must cross */
 	record_by_call(100);
 	it_has_happened();
+	claimed = *rondo_map_slot(ring.map, ring.index, in_vain);
+	assert_int_equal(rondo_slot_state(claimed), RONDO_SLOT_CLAIMED);
+	assert_true(rondo_slot_number(claimed) == in_vain);
 	for (int i = 0; i < 12; i++) {
 		fill_sub_buffer();
 		test_take_all(&ring);
