@@ -533,8 +533,6 @@ static int take_slot(struct rondo_reader *reader, uint64_t slot,
 	RONDO_TESTPOINT(RONDO_AT_TAKEN);
 	set_state(reader, loan->pages, RONDO_PAGES_IN_SLOT);
 	loan->pages = rondo_slot_pages(slot);
-	if ((state_of(reader, loan->pages) & 0xff) == RONDO_PAGES_QUARANTINED)
-		note_overwritten(reader, loan->pages);
 	loan->number = number;
 	loan->out = true;
 	set_state(reader, loan->pages, state_with(RONDO_PAGES_ON_LOAN, number));

@@ -131,6 +131,55 @@ static void a_peek_says_why_it_cannot(void **state)
 	consume_end(&c);
 }
 
+static void a_peek_tells_what_was_refused_so_far(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_packet packet;
+	struct rondo_view view;
+	uint64_t value = 0;
+
+	(void)state;
+	while (rondo_write(c.channel, c.id, &value, 8) == 0)
+		;
+	assert_int_equal(rondo_consumer_peek(c.consumer, open_ring(&c), buffer,
+					     sizeof(buffer), &view),
+			 0);
+	assert_int_equal(view.lost[RONDO_REFUSED_FULL], 1);
+	memcpy(&packet, view.data, sizeof(packet));
+	assert_int_equal(packet.events_discarded, 1);
+	consume_end(&c);
+}
+
+/* In atomic mode the head moves before the header is there. */
+static void a_header_that_is_not_there_yet_is_not_shown(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_packet *packet;
+	struct rondo_view view;
+	uint64_t slot;
+	uint32_t ring;
+
+	(void)state;
+	consume_record(&c);
+	ring = open_ring(&c);
+	slot = *rondo_map_slot(
+		c.map, ring,
+		rondo_head_number(rondo_map_ring(c.map, ring)->head,
+				  c.map->order));
+	packet = rondo_map_packet(c.map, ring, rondo_slot_pages(slot));
+	packet->number -= 4;
+	assert_int_equal(rondo_consumer_peek(c.consumer, ring, buffer,
+					     sizeof(buffer), &view),
+			 -EAGAIN);
+	packet->number += 4;
+	assert_int_equal(rondo_consumer_peek(c.consumer, ring, buffer,
+					     sizeof(buffer), &view),
+			 0);
+	consume_end(&c);
+}
+
 /* What happens once while a peek copies. */
 static struct consume *raced;
 static struct rondo_record open_one;
@@ -389,6 +438,8 @@ int main(void)
 		cmocka_unit_test(a_peek_does_not_show_what_was_squashed),
 		cmocka_unit_test(a_peek_ends_at_the_last_field),
 		cmocka_unit_test(a_peek_says_why_it_cannot),
+		cmocka_unit_test(a_peek_tells_what_was_refused_so_far),
+		cmocka_unit_test(a_header_that_is_not_there_yet_is_not_shown),
 		cmocka_unit_test(
 			a_peek_starts_again_when_something_is_taken_back),
 		cmocka_unit_test(

@@ -131,6 +131,31 @@ static void after_stall_ms_what_is_committed_comes_out(void **state)
 	consume_end(&c);
 }
 
+static void a_loss_is_told_in_the_main_stream_alone(void **state)
+{
+	const struct rondo_config config = hasty();
+	struct consume c = consume_start(&config);
+	struct rondo_packet packet;
+	struct rondo_record record;
+	struct rondo_view view;
+
+	(void)state;
+	assert_int_equal(rondo_reserve(c.channel, c.id, 4000, &record),
+			 -EMSGSIZE);
+	stall(&c);
+	view = take_in_time(&c);
+	memcpy(&packet, view.data, sizeof(packet));
+	assert_int_equal(view.lost[RONDO_REFUSED_BIG], 1);
+	assert_int_equal(packet.events_discarded, 0);
+	consume_release(&c, &view);
+	consume_deliver(&c, 1);
+	view = consume_take(&c);
+	memcpy(&packet, view.data, sizeof(packet));
+	assert_int_equal(view.lost[RONDO_REFUSED_BIG], 1);
+	assert_int_equal(packet.events_discarded, 1);
+	consume_end(&c);
+}
+
 /* I-pages, I-once */
 static void its_pages_come_back_when_its_writer_commits(void **state)
 {
@@ -500,6 +525,7 @@ int main(void)
 		cmocka_unit_test(behind_a_stalled_one_a_ring_waits),
 		cmocka_unit_test(other_rings_go_on_meanwhile),
 		cmocka_unit_test(after_stall_ms_what_is_committed_comes_out),
+		cmocka_unit_test(a_loss_is_told_in_the_main_stream_alone),
 		cmocka_unit_test(its_pages_come_back_when_its_writer_commits),
 		cmocka_unit_test(
 			an_abandoned_record_costs_one_sub_buffer_and_no_spare),
