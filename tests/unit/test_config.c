@@ -178,7 +178,7 @@ static void the_limits_themselves_are_accepted(void **state)
 			  RONDO_HUGE | RONDO_NO_RSEQ},
 		{.size = SIZE, .record_max = 1},
 		{.size = SIZE, .stall_ms = UINT32_MAX, .flush_ms = UINT32_MAX},
-		{.size = SIZE, .name = LONG_64 + 1},
+		{.size = SIZE, .name = &LONG_64[1]},
 		{.size = SIZE, .rings = RONDO_RINGS_BY_CONCURRENCY},
 		{.size = SIZE, .clock = RONDO_CLOCK_NONE},
 	};
