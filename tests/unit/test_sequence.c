@@ -149,8 +149,8 @@ static int32_t from_thread_pointer(const void *at)
 
 static struct rondo_offsets offsets(void)
 {
-	struct rondo_offsets at = { from_thread_pointer(&area),
-				    from_thread_pointer(&area.cpu_id) };
+	struct rondo_offsets at = {from_thread_pointer(&area),
+				   from_thread_pointer(&area.cpu_id)};
 
 	return at;
 }
