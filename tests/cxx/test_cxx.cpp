@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 // The public header as a C++ program uses it: records of its own types, from
 // threads, inlined and called, and read back.
 #include <atomic>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 // The same by the exported functions, as other languages call them.
 #define RONDO_NO_INLINE 1
 

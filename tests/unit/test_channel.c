@@ -215,8 +215,7 @@ static void rings_by_concurrency_are_there_or_said_not_to_be(void **state)
 	assert_int_equal(rondo_channel_config(handle, &in_force), 0);
 	if (rseq.concurrency_ids) {
 		assert_int_equal(in_force.rings, RONDO_RINGS_BY_CONCURRENCY);
-		assert_int_equal(handle->offsets.id,
-				 handle->offsets.rseq + 24);
+		assert_int_equal(handle->offsets.id, handle->offsets.rseq + 24);
 	} else {
 		assert_int_equal(in_force.rings, RONDO_RINGS_BY_CPU);
 	}

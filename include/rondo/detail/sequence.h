@@ -43,8 +43,8 @@ struct rondo_store {
 };
 
 enum rondo_sequence_clock {
-	RONDO_SEQ_CLOCK_GIVEN = 0, /* time is set by the caller */
-	RONDO_SEQ_CLOCK_READ = 1,  /* read inside, into time */
+	RONDO_SEQ_CLOCK_GIVEN = 0,  /* time is set by the caller */
+	RONDO_SEQ_CLOCK_READ = 1,   /* read inside, into time */
 	RONDO_SEQ_CLOCK_FENCED = 2, /* ... and after every load before it */
 };
 
