@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "memory.h"
 #include "os.h"
 #include "reader.h"
 #include "ring.h"
@@ -207,18 +208,6 @@ int rondo_consumer_take_ring(struct rondo_consumer *consumer, uint32_t ring,
 	return rondo_reader_take(&consumer->readers[ring], out);
 }
 
-/* Whether the process lives that created the channel. */
-static bool creator_lives(const struct rondo_consumer *consumer)
-{
-	const struct rondo_superblock *super = consumer->map->super;
-	uint64_t start = rondo_os_pid_start(rondo_load_relaxed(&super->pid));
-	uint8_t boot[16];
-
-	rondo_os_boot_id(boot);
-	return start && start == rondo_load_relaxed(&super->pid_start) &&
-	       memcmp(boot, super->boot_id, sizeof(boot)) == 0;
-}
-
 /* Whether nothing more will be recorded, as far as is known. */
 static bool is_over(const struct rondo_consumer *consumer)
 {
@@ -237,7 +226,8 @@ int rondo_consumer_take(struct rondo_consumer *consumer, struct rondo_view *out)
 		return result;
 	if (over)
 		return -ENODATA;
-	if (!consumer->control->attached || creator_lives(consumer))
+	if (!consumer->control->attached ||
+	    rondo_memory_creator_lives(consumer->map))
 		return -EAGAIN;
 	consumer->orphaned = true;
 	return take_any(consumer, out);
@@ -331,10 +321,8 @@ static bool flush_idle(struct rondo_consumer *consumer, int64_t now)
 		struct rondo_reader *reader = &consumer->readers[i];
 		uint64_t *delivered = &reader->ring->delivered;
 
-		/* A living process's producers cannot be fenced from here. */
 		if (!first &&
-		    rondo_load_relaxed(delivered) == reader->delivered &&
-		    (!consumer->control->attached || consumer->orphaned))
+		    rondo_load_relaxed(delivered) == reader->delivered)
 			(void)rondo_ring_flush(consumer->control, i);
 		reader->delivered = rondo_load_relaxed(delivered);
 	}
@@ -392,7 +380,7 @@ static int sleep_until(struct rondo_consumer *consumer, uint32_t generation,
 	result = rondo_os_futex_wait(&consumer->map->wait->generation,
 				     generation, left);
 	if (result == -ETIMEDOUT && consumer->control->attached &&
-	    !creator_lives(consumer))
+	    !rondo_memory_creator_lives(consumer->map))
 		consumer->orphaned = true;
 	return result == -EINTR ? -EINTR : 0;
 }

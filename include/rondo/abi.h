@@ -164,7 +164,7 @@ enum rondo_pages_state {
 	RONDO_PAGES_IN_SLOT = 0, /* whatever the slots say has precedence */
 	RONDO_PAGES_SPARE = 1,
 	RONDO_PAGES_ON_LOAN = 2,
-	RONDO_PAGES_QUARANTINED = 3,
+	RONDO_PAGES_QUARANTINED = 3, /* in its slot, but read by copy */
 };
 
 /*

@@ -180,6 +180,10 @@ static inline void consume_check(const struct consume *c,
 	assert_int_equal(packet.timestamp_begin, view->time_begin);
 	assert_int_equal(packet.timestamp_end, view->time_end);
 	assert_int_equal(packet.packet_seq_num, view->seq);
+	assert_int_equal(packet.stream_instance_id,
+			 view->ring + (view->flags & RONDO_VIEW_LATE ?
+					       c->map->ring_count :
+					       0));
 	assert_int_equal(packet.number, view->number);
 	assert_int_equal(packet.flags, view->flags);
 	assert_int_equal(packet.cpu_id, view->cpu);

@@ -425,6 +425,28 @@ static void an_attached_channel_has_no_descriptor(void **state)
 	assert_int_equal(rondo_channel_destroy(c.channel), 0);
 }
 
+static void an_attached_consumer_closes_what_is_idle_too(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c, a = {.recorded = 0};
+
+	(void)state;
+	config.flush_ms = 1;
+	c = consume_channel(&config);
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(c.channel),
+					      &a.channel),
+			 0);
+	a.map = &a.channel->control->map;
+	assert_int_equal(rondo_consumer_open(a.channel, &a.consumer), 0);
+	for (uint64_t i = 1; i < 4; i++) {
+		consume_record(&c);
+		assert_int_equal(rondo_consumer_wait(a.consumer, FOR_EVER), 1);
+		consume_expect(&a, i, 1);
+	}
+	consume_end(&a);
+	assert_int_equal(rondo_channel_destroy(c.channel), 0);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -447,6 +469,7 @@ int main(void)
 		TEST(a_delivery_while_it_is_armed_is_not_missed),
 		TEST(waiting_and_polling_do_not_disturb_each_other),
 		TEST(an_attached_channel_has_no_descriptor),
+		TEST(an_attached_consumer_closes_what_is_idle_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
