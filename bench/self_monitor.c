@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a program pays that watches itself: 100,000 records of 32 bytes a
+ * second, every sub-buffer taken and released; as a share of one CPU.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "readback.h"
+#include "setup.h"
+
+#define RATE 100000u /* records a second */
+#define BYTES 32u
+#define BATCH 100u /* records at once, when paced */
+#define BATCH_NS (1000000000u / RATE * BATCH)
+#define LOOP 26000u /* records between two looks at the clock; 4 sub-buffers */
+#define TAKE_EVERY 6500u
+#define LAP 70000u	 /* more than all page sets hold */
+#define OTHERS_NS 100000 /* longer: somebody else had the CPU */
+
+enum {
+	LOOPED,
+	PRODUCER,
+	CONSUMER,
+	BOTH,
+	CASES
+};
+
+struct side {
+	struct rondo_channel *channel;
+	struct rondo_consumer *consumer;
+	uint64_t taken; /* bytes of records */
+	uint64_t calls;
+};
+
+static struct side looped, paced;
+
+static pthread_t consumer;
+static clockid_t consumer_clock;
+static int consumer_cpu;
+static bool ending;
+static unsigned batches_in_window;
+static uint64_t disturbed; /* batches */
+static double producer_share, consumer_share;
+
+static uint64_t clock_now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- in a loop, both sides one thread ---- */
+
+static uint64_t take_all(struct rondo_consumer *from)
+{
+	struct rondo_view view;
+	uint64_t bytes = 0;
+
+	while (rondo_consumer_take(from, &view) == 0) {
+		bytes += view.content - RONDO_PACKET_BYTES;
+		rondo_consumer_release(from, &view);
+	}
+	return bytes;
+}
+
+BENCH_OP static void record_looped(uint64_t a, uint64_t b)
+{
+	bench_record(looped.channel, BYTES / 8, a, b);
+}
+
+/* In percent of a CPU, of ns a record. */
+static double share_of(double ns)
+{
+	return ns * RATE / 1e9 * 100;
+}
+
+static double sample_looped(struct bench_case *one)
+{
+	uint64_t began = clock_now_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	for (unsigned done = 0; done < LOOP; done += TAKE_EVERY) {
+		bench_call(one, TAKE_EVERY);
+		looped.taken += take_all(looped.consumer);
+	}
+	began = clock_now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
+	looped.calls += LOOP;
+	return share_of((double)began / LOOP);
+}
+
+/* ---- paced, the consumer a thread that sleeps ---- */
+
+static void *consume(void *argument)
+{
+	(void)argument;
+	bench_pin(consumer_cpu);
+	while (!rondo_load_relaxed(&ending)) {
+		rondo_consumer_wait(paced.consumer, -1);
+		paced.taken += take_all(paced.consumer);
+	}
+	return NULL;
+}
+
+static __attribute__((noinline)) uint64_t record_batch(void)
+{
+	const uint64_t began = bench_ticks_alone();
+	const uint64_t from = paced.calls;
+
+	for (uint64_t i = from; i < from + BATCH; i++)
+		bench_record(paced.channel, BYTES / 8, i, i ^ BENCH_MIX);
+	paced.calls = from + BATCH;
+	return bench_ticks_alone() - began;
+}
+
+static void sleep_until(uint64_t ns)
+{
+	const struct timespec when = {(time_t)(ns / 1000000000u),
+				      (long)(ns % 1000000000u)};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL))
+		;
+}
+
+/* A window of both sides; those that were interrupted count as the others. */
+static double sample_producer(struct bench_case *one)
+{
+	const uint64_t began = bench_now_ns();
+	const uint64_t consumed = clock_now_ns(consumer_clock);
+	unsigned counted = 0;
+	double ns = 0;
+
+	(void)one;
+	for (unsigned i = 0; i < batches_in_window; i++) {
+		double batch;
+
+		sleep_until(began + (uint64_t)i * BATCH_NS);
+		batch = (double)record_batch() * bench_ns_per_tick();
+		if (batch < OTHERS_NS)
+			ns += batch, counted++;
+	}
+	disturbed += batches_in_window - counted;
+	producer_share = counted ? share_of(ns / counted / BATCH) : 0;
+	consumer_share = (double)(clock_now_ns(consumer_clock) - consumed) /
+			 ((double)batches_in_window * BATCH_NS) * 100;
+	return producer_share;
+}
+
+static double sample_consumer(struct bench_case *one)
+{
+	(void)one;
+	return consumer_share;
+}
+
+static double sample_both(struct bench_case *one)
+{
+	(void)one;
+	return producer_share + consumer_share;
+}
+
+/* ---- life and checks ---- */
+
+/* Once round all page sets, so that nothing measured faults. */
+static void touch(struct side *side)
+{
+	for (uint64_t i = 0; i < LAP; i++) {
+		bench_record(side->channel, BYTES / 8, i, i ^ BENCH_MIX);
+		if (i % TAKE_EVERY == 0)
+			side->taken += take_all(side->consumer);
+	}
+	side->taken += take_all(side->consumer);
+	side->calls += LAP;
+}
+
+static int set_up(struct bench *bench)
+{
+	const struct rondo_config config = {0};
+	int result;
+
+	if (bench_channel(&config, "looped", BYTES, &looped.channel) ||
+	    bench_channel(&config, "paced", BYTES, &paced.channel) ||
+	    bench_describe(bench, paced.channel))
+		return 1;
+	result = rondo_consumer_open(looped.channel, &looped.consumer);
+	if (!result)
+		result = rondo_consumer_open(paced.channel, &paced.consumer);
+	if (result)
+		return bench_fail("open: %s", strerror(-result));
+	touch(&looped);
+	touch(&paced);
+	consumer_cpu = bench_cpu_at(bench, 1);
+	result = pthread_create(&consumer, NULL, consume, NULL);
+	if (!result)
+		result = pthread_getcpuclockid(consumer, &consumer_clock);
+	return result ? bench_fail("thread: %s", strerror(result)) : 0;
+}
+
+/* Its last sub-buffer wakes it. */
+static void end_consumer(void)
+{
+	rondo_store_relaxed(&ending, true);
+	record_batch();
+	rondo_channel_flush(paced.channel);
+	pthread_join(consumer, NULL);
+}
+
+static bool look(const struct rondo_item *item, void *context)
+{
+	(void)context;
+	return bench_is_filled(item);
+}
+
+static int check(struct rondo_channel *channel, uint64_t calls, uint64_t taken)
+{
+	struct bench_readback found;
+	struct rondo_stats stats;
+
+	if (bench_read_back(channel, look, NULL, &found))
+		return 1;
+	rondo_channel_stats(channel, &stats);
+	if (found.wrong)
+		return bench_fail("%" PRIu64 " records are wrong", found.wrong);
+	calls -= stats.refused_records[RONDO_REFUSED_FULL];
+	return bench_all_there(channel, calls, BYTES, found.bytes + taken);
+}
+
+static int check_all(void)
+{
+	rondo_consumer_close(looped.consumer);
+	rondo_consumer_close(paced.consumer);
+	return check(looped.channel, looped.calls, looped.taken) ||
+	       check(paced.channel, paced.calls, paced.taken);
+}
+
+/* ---- cases ---- */
+
+static struct bench_case cases[CASES] = {
+	[LOOPED] = {.key = "looped",
+		    .name = "without pause, one thread for both",
+		    .op = record_looped,
+		    .sample = sample_looped,
+		    .unit = "%"},
+	[PRODUCER] = {.key = "paced-producer",
+		      .name = "100 each ms: producer",
+		      .sample = sample_producer,
+		      .unit = "%",
+		      .base = &cases[LOOPED]},
+	[CONSUMER] = {.key = "paced-consumer",
+		      .name = "  consumer, woken by each sub-buffer",
+		      .sample = sample_consumer,
+		      .unit = "%",
+		      .base = &cases[LOOPED]},
+	[BOTH] = {.key = "paced",
+		  .name = "  both",
+		  .sample = sample_both,
+		  .unit = "%",
+		  .base = &cases[LOOPED]},
+};
+
+static const struct bench_target targets[] = {
+	{.number = "20",
+	 .text = "share of a CPU, both sides, without pause",
+	 .measure = BENCH_TIME,
+	 .of = &cases[LOOPED],
+	 .limit = 0.14,
+	 .needs_rseq = true},
+	{.number = "20",
+	 .text = "  in batches after sleeps, caches as they are",
+	 .measure = BENCH_TIME,
+	 .of = &cases[BOTH],
+	 .limit = 0.14,
+	 .needs_rseq = true},
+};
+
+int main(int argc, char **argv)
+{
+	struct bench bench = {
+		.name = "self_monitor",
+		.question = "What does a program pay that records 100,000 "
+			    "events of 32 bytes a second?",
+		.help = "In percent of one CPU; 0.10 is 10 ns a record. First "
+			"the CPU time of a loop that\nrecords and takes and "
+			"releases each sub-buffer, times the rate. Then at "
+			"that rate\nin fact: 100 records, a sleep of the rest "
+			"of the millisecond; the consumer is a\nthread that "
+			"sleeps until a sub-buffer is ready, all its CPU time "
+			"counted, the\nproducer's sleeps not. Batches of over "
+			"100 us were interrupted and count as the\nmean of "
+			"the others.",
+		.heading = "percent of a CPU",
+		.cases = cases,
+		.case_count = CASES,
+		.targets = targets,
+		.target_count = sizeof(targets) / sizeof(targets[0]),
+	};
+	int status = bench_options(&bench, argc, argv);
+
+	if (status >= 0)
+		return status;
+	bench.bursts = 1;
+	bench.repetitions = bench.is_short ? 5 : 41;
+	batches_in_window = bench.is_short ? 100 : 200;
+	status = set_up(&bench);
+	if (status)
+		return status;
+	bench_measure(&bench);
+	end_consumer();
+	status = check_all();
+	if (status == 0)
+		status = bench_report(&bench);
+	if (status == 0 && disturbed)
+		printf("\n%" PRIu64 " batches were interrupted\n", disturbed);
+	bench_end(&bench);
+	rondo_channel_destroy(looped.channel);
+	rondo_channel_destroy(paced.channel);
+	return status;
+}
