@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What tests/guard/run counts instructions of, under callgrind. valgrind offers
+ * no rseq, so the channel is given an area that looks like one and always says
+ * CPU 0: the sequences then run as they do where nobody interrupts them. Each
+ * function guard_* calls its operation CALLS times; what callgrind counts in it
+ * is the same in every run of one build.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rondo/rondo.h>
+
+#include "control.h"
+
+#define CALLS 4096
+#define GUARDED static __attribute__((noinline, used)) void
+
+/* As struct rseq begins: cpu_id_start, cpu_id, rseq_cs. */
+static __thread struct {
+	uint32_t cpu_id_start;
+	uint32_t cpu_id;
+	uint64_t rseq_cs;
+} area;
+
+static const struct rondo_field fields[] = {
+	{.name = "a", .type = RONDO_FIELD_U64, .offset = 0},
+	{.name = "b", .type = RONDO_FIELD_U64, .offset = 8},
+};
+static const struct rondo_event_class event_class = {
+	.size = sizeof(event_class),
+	.name = "guard:pair",
+	.fields = fields,
+	.field_count = 2,
+	.field_size = sizeof(fields[0]),
+};
+
+static struct rondo_channel *large, *small, *full;
+static struct rondo_consumer *consumer;
+static uint16_t id;
+
+/* The exported twins, by address: the header's inlines have the same names. */
+int called_record(struct rondo_channel *channel, uint16_t event_id, uint64_t a);
+int called_write(struct rondo_channel *channel, uint16_t event_id, uint64_t a);
+
+static void fail(const char *what, int result)
+{
+	fprintf(stderr, "guard: %s: %d\n", what, result);
+	exit(1);
+}
+
+static int32_t from_thread_pointer(const void *at)
+{
+	return (int32_t)((uint64_t)(uintptr_t)at - rondo_thread_pointer());
+}
+
+/* From atomic, which is all there is here, to rseq mode. */
+static void pretend_rseq(struct rondo_channel *channel)
+{
+	struct rondo_control *control = channel->control;
+	struct rondo_ring *ring = rondo_map_ring(&control->map, 0);
+
+	channel->offsets.rseq = from_thread_pointer(&area);
+	channel->offsets.id = from_thread_pointer(&area.cpu_id);
+	channel->span = (control->map.subbuf_bytes - RONDO_TAIL_BYTES)
+			<< RONDO_POSITION_SHIFT;
+	control->reason = RONDO_MODE_RSEQ;
+	control->by_id = true;
+	control->clock_in_sequence = true;
+	control->quick = true;
+	ring->atomic_only = 0;
+	ring->head = rondo_head_with_mode(ring->head, RONDO_HEAD_RSEQ);
+}
+
+static struct rondo_channel *make(uint64_t subbuf_bytes, uint32_t flags)
+{
+	struct rondo_config config = {
+		.size = sizeof(config),
+		.subbuf_bytes = subbuf_bytes,
+		.flags = flags,
+	};
+	struct rondo_channel *channel;
+	int result = rondo_channel_create(&config, &channel);
+
+	if (result)
+		fail("rondo_channel_create", result);
+	pretend_rseq(channel);
+	result = rondo_event_register(channel, &event_class, &id);
+	if (result)
+		fail("rondo_event_register", result);
+	return channel;
+}
+
+static inline __attribute__((always_inline)) int
+record(struct rondo_channel *channel, uint32_t bytes, uint64_t a)
+{
+	struct rondo_record record;
+	int result = rondo_reserve(channel, id, bytes, &record);
+	uint64_t *data = record.data;
+
+	if (result)
+		return result;
+	data[0] = a;
+	data[1] = a;
+	return rondo_commit(&record);
+}
+
+GUARDED guard_inline(void)
+{
+	for (uint64_t i = 0; i < CALLS; i++)
+		if (record(large, 16, i))
+			fail("inline", 0);
+}
+
+GUARDED guard_calls(void)
+{
+	for (uint64_t i = 0; i < CALLS; i++)
+		if (called_record(large, id, i))
+			fail("calls", 0);
+}
+
+GUARDED guard_write_inline(void)
+{
+	for (uint64_t i = 0; i < CALLS; i++) {
+		uint64_t pair[2] = {i, i};
+
+		if (rondo_write(large, id, pair, sizeof(pair)))
+			fail("write", 0);
+	}
+}
+
+GUARDED guard_write_calls(void)
+{
+	for (uint64_t i = 0; i < CALLS; i++)
+		if (called_write(large, id, i))
+			fail("write by a call", 0);
+}
+
+/* Each record needs a sub-buffer of its own. */
+GUARDED guard_crossing(void)
+{
+	for (uint64_t i = 0; i < CALLS; i++)
+		if (record(small, 2032, i))
+			fail("crossing", 0);
+}
+
+GUARDED guard_refused(void)
+{
+	for (uint64_t i = 0; i < CALLS; i++)
+		if (record(full, 16, i) != -ENOBUFS)
+			fail("refused", 0);
+}
+
+/* What is ready, as often as there is something. */
+GUARDED guard_take(void)
+{
+	struct rondo_view view;
+
+	while (rondo_consumer_take(consumer, &view) == 0)
+		if (rondo_consumer_release(consumer, &view))
+			fail("release", 0);
+}
+
+static void take_many(void)
+{
+	struct rondo_stats stats;
+
+	for (int i = 0; i < CALLS / 4; i++) {
+		for (int k = 0; k < 4; k++)
+			if (record(small, 2032, 1))
+				fail("record to take", 0);
+		guard_take();
+	}
+	rondo_channel_stats(small, &stats);
+	printf("taken %llu\n", (unsigned long long)stats.taken);
+}
+
+int main(void)
+{
+	int result;
+
+	large = make(256 * 1024, RONDO_OVERWRITE);
+	small = make(4096, RONDO_OVERWRITE);
+	full = make(4096, 0);
+	while (record(full, 16, 0) == 0)
+		continue;
+	printf("calls %d\n", CALLS);
+	guard_inline();
+	guard_calls();
+	guard_write_inline();
+	guard_write_calls();
+	guard_crossing();
+	guard_refused();
+	result = rondo_consumer_open(small, &consumer);
+	if (result)
+		fail("rondo_consumer_open", result);
+	take_many();
+	rondo_consumer_close(consumer);
+	rondo_channel_destroy(large);
+	rondo_channel_destroy(small);
+	rondo_channel_destroy(full);
+	return 0;
+}
