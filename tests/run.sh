@@ -41,7 +41,7 @@ for stage in $chosen; do
 	case $stage in
 	lint) packages="$packages clang-format" ;;
 	headers | clang) packages="$packages clang" ;;
-	valgrind) packages="$packages valgrind libc6-dbg" ;;
+	bench | valgrind) packages="$packages valgrind libc6-dbg" ;;
 	aarch64)
 		[ "$machine" = aarch64 ] ||
 			packages="$packages gcc-aarch64-linux-gnu
