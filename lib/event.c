@@ -56,12 +56,10 @@ RONDO_STATIC_ASSERT(sizeof(struct entry_label) == 16, "frozen");
 
 /* Where the parts of an entry being written go. */
 struct builder {
-	char *data; /* zeroed, RONDO_CATALOG_BYTES or less */
-	uint64_t room;
+	char *data;	  /* zeroed, as long as it takes */
 	uint64_t labels;  /* offset of the first */
 	uint64_t strings; /* offset of the next */
 	uint32_t label_count;
-	bool full;
 };
 
 struct rondo_catalog_reader {
@@ -299,10 +297,6 @@ static uint32_t put_string(struct builder *builder, const char *string)
 	uint64_t bytes = strlen(string) + 1;
 	uint64_t at = builder->strings;
 
-	if (bytes > builder->room - at) {
-		builder->full = true;
-		return 0;
-	}
 	memcpy(builder->data + at, string, bytes);
 	builder->strings += bytes;
 	return (uint32_t)at;
@@ -354,37 +348,51 @@ static uint64_t strings_offset(uint32_t field_count, uint64_t label_count)
 	       label_count * sizeof(struct entry_label);
 }
 
-/* Bytes of the entry, its id not yet known; -ENOSPC, -ENOMEM. */
-static int64_t build(const struct rondo_event_class *event_class, char **out)
+/* Of all strings of a class, and how many labels. */
+static uint64_t strings_bytes(const struct rondo_event_class *event_class,
+			      uint64_t *out_labels)
 {
-	struct builder builder = {.room = RONDO_CATALOG_BYTES};
+	uint64_t bytes = strlen(event_class->name) + 1;
+	const struct rondo_field *field;
+	uint32_t i, k;
+
+	*out_labels = 0;
+	for (i = 0; i < event_class->field_count; i++) {
+		field = field_at(event_class, i);
+		*out_labels += field->label_count;
+		bytes += strlen(field->name) + 1;
+		for (k = 0; k < field->label_count; k++)
+			bytes += strlen(field->labels[k].name) + 1;
+	}
+	return bytes;
+}
+
+/* The entry, its id not yet known; the caller frees it. -ENOSPC, -ENOMEM. */
+static int build(const struct rondo_event_class *event_class, char **out)
+{
+	struct builder builder = {.label_count = 0};
 	struct entry entry = {.field_count = event_class->field_count};
-	uint64_t label_count = 0;
+	uint64_t label_count, bytes;
 	uint32_t i;
 
-	for (i = 0; i < event_class->field_count; i++)
-		label_count += field_at(event_class, i)->label_count;
+	bytes = strings_bytes(event_class, &label_count);
 	builder.strings = strings_offset(event_class->field_count, label_count);
-	if (builder.strings > builder.room)
+	builder.labels = strings_offset(event_class->field_count, 0);
+	bytes = rondo_align(bytes + builder.strings, 8);
+	if (bytes > RONDO_CATALOG_BYTES)
 		return -ENOSPC;
-	builder.labels =
-		builder.strings - label_count * sizeof(struct entry_label);
-	builder.data = calloc(1, builder.room);
+	builder.data = calloc(1, bytes);
 	if (!builder.data)
 		return -ENOMEM;
 	entry.name = put_string(&builder, event_class->name);
-	for (i = 0; i < event_class->field_count && !builder.full; i++)
+	for (i = 0; i < event_class->field_count; i++)
 		put_field(&builder, event_class, i);
-	if (builder.full) {
-		free(builder.data);
-		return -ENOSPC;
-	}
-	entry.bytes = (uint32_t)rondo_align(builder.strings, 8);
+	entry.bytes = (uint32_t)bytes;
 	entry.loglevel = event_class->loglevel;
 	entry.label_count = (uint32_t)label_count;
 	memcpy(builder.data, &entry, sizeof(entry));
 	*out = builder.data;
-	return entry.bytes;
+	return 0;
 }
 
 /* The entry at position, its head copied and its size checked; or NULL. */
@@ -496,7 +504,6 @@ RONDO_API int rondo_event_register(struct rondo_channel *channel,
 {
 	struct rondo_control *control;
 	char *built = NULL;
-	int64_t bytes;
 	int result;
 
 	if (!channel || !event_class || !out)
@@ -511,9 +518,9 @@ RONDO_API int rondo_event_register(struct rondo_channel *channel,
 		return result;
 	if (name_is_ours(event_class->name))
 		return -EEXIST;
-	bytes = build(event_class, &built);
-	if (bytes < 0)
-		return (int)bytes;
+	result = build(event_class, &built);
+	if (result)
+		return result;
 	rondo_os_lock_word(&control->register_lock);
 	result = append(control, built, out);
 	rondo_os_unlock_word(&control->register_lock);

@@ -915,39 +915,69 @@ static void a_file_size_limit_costs_packets_and_no_more(void **state)
 	tear_down(&fixture);
 }
 
-/* In a child, whose mounts are its own. 0; 1: failed; TEST_SKIP. */
-static int fill_the_disk(struct fixture *fixture)
+/* For a child: a disk of its own for the trace. False: not allowed here. */
+static bool set_up_on_small_disk(struct fixture *fixture)
 {
 	const struct rondo_config config = {.size = sizeof(config),
 					    .subbuf_bytes = 16384};
-	uint64_t value = 0, good = 0;
-	int result = 1;
-	char *events;
 
 	set_up_channel(fixture, &config);
 	if (unshare(CLONE_NEWNS) ||
 	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", fixture->scratch, "tmpfs", 0, "size=150k"))
-		return TEST_SKIP;
+		return false;
 	assert_int_equal(rondo_writer_open(fixture->channel, fixture->directory,
 					   &fixture->writer),
 			 0);
-	while (result > 0) {
-		for (int i = 0; i < 500; i++)
-			assert_int_equal(record(fixture, 0, value++), 0);
-		rondo_channel_flush(fixture->channel);
-		result = rondo_writer_step(fixture->writer, 0);
-		good += result > 0;
-	}
+	return true;
+}
+
+static int step_500(struct fixture *fixture)
+{
+	for (uint64_t value = 0; value < 500; value++)
+		assert_int_equal(record(fixture, 0, value), 0);
+	rondo_channel_flush(fixture->channel);
+	return rondo_writer_step(fixture->writer, 0);
+}
+
+static int fill_the_disk(void)
+{
+	struct fixture fixture;
+	unsigned good = 0;
+	char *events;
+	int result;
+
+	if (!set_up_on_small_disk(&fixture))
+		return TEST_SKIP;
+	while ((result = step_500(&fixture)) > 0)
+		good++;
 	assert_int_equal(result, -ENOSPC);
-	assert_int_equal(rondo_writer_close(fixture->writer), -ENOSPC);
+	assert_int_equal(rondo_writer_close(fixture.writer), -ENOSPC);
 	/* babeltrace2's output goes there too. */
-	assert_int_equal(mount("none", fixture->scratch, "tmpfs", MS_REMOUNT,
+	assert_int_equal(mount("none", fixture.scratch, "tmpfs", MS_REMOUNT,
 			       "size=10m"),
 			 0);
-	events = trace_read(fixture->directory, PLAIN).events;
+	events = trace_read(fixture.directory, PLAIN).events;
 	assert_int_equal(trace_count(events, "t:sample"), good * 500);
 	return 0;
+}
+
+static int start_on_a_full_disk(void)
+{
+	struct fixture fixture;
+	char path[700];
+
+	if (!set_up_on_small_disk(&fixture))
+		return TEST_SKIP;
+	snprintf(path, sizeof(path), "%s/filler", fixture.scratch);
+	assert_int_not_equal(
+		trace_shell("dd if=/dev/zero of='%s' bs=1k 2>'%s.err'", path,
+			    path),
+		0);
+	assert_int_equal(step_500(&fixture), -ENOSPC);
+	assert_int_equal(rondo_writer_close(fixture.writer), -ENOSPC);
+	return 0 != trace_shell("test -z \"$(find '%s' -size 0)\"",
+				fixture.directory);
 }
 
 /* Of a child that returned what it returned; a failed assertion is 1. */
@@ -959,36 +989,52 @@ static int status_of(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void a_full_disk_leaves_whole_packets(void **state)
+/* In a child, whose mounts are its own. */
+static void in_a_child(int (*what)(void))
 {
-	struct fixture fixture;
 	pid_t child;
 	int status;
 
-	(void)state;
 	pin();
 	fflush(NULL);
 	child = fork();
-	if (!child)
-		_exit(fill_the_disk(&fixture));
+	if (!child) {
+		alarm(30);
+		_exit(what());
+	}
 	status = status_of(child);
 	if (status == TEST_SKIP)
 		skip();
 	assert_int_equal(status, 0);
 }
 
+static void a_full_disk_leaves_whole_packets(void **state)
+{
+	(void)state;
+	in_a_child(fill_the_disk);
+}
+
+static void a_full_disk_leaves_no_empty_file(void **state)
+{
+	(void)state;
+	in_a_child(start_on_a_full_disk);
+}
+
 static void a_child_of_fork_leaves_the_trace_alone(void **state)
 {
 	const struct rondo_config config = small_config(0);
+	struct stat before, after;
 	struct fixture fixture;
 	uint64_t value = 0;
+	char path[700], *events;
 	pid_t child;
-	char *events;
 
 	(void)state;
 	set_up(&fixture, &config);
 	assert_int_equal(step_with(&fixture, &value), 1);
 	assert_int_equal(rondo_writer_start(fixture.writer), 0);
+	snprintf(path, sizeof(path), "%s/metadata", fixture.directory);
+	assert_int_equal(stat(path, &before), 0);
 	fflush(NULL);
 	child = fork();
 	if (!child) {
@@ -1000,6 +1046,8 @@ static void a_child_of_fork_leaves_the_trace_alone(void **state)
 		_exit(rondo_writer_close(fixture.writer) != 0);
 	}
 	assert_int_equal(status_of(child), 0);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
 	assert_int_equal(rondo_writer_stop(fixture.writer), 0);
 	assert_int_equal(step_with(&fixture, &value), 1);
 	assert_int_equal(rondo_writer_close(fixture.writer), 0);
@@ -1140,6 +1188,7 @@ int main(void)
 		cmocka_unit_test(a_program_may_close_our_descriptors),
 		cmocka_unit_test(a_file_size_limit_costs_packets_and_no_more),
 		cmocka_unit_test(a_full_disk_leaves_whole_packets),
+		cmocka_unit_test(a_full_disk_leaves_no_empty_file),
 		cmocka_unit_test(a_child_of_fork_leaves_the_trace_alone),
 		cmocka_unit_test(the_thread_can_be_stopped_and_started),
 		cmocka_unit_test(the_thread_rests_while_the_channel_is_stopped),

@@ -497,34 +497,64 @@ static void a_damaged_catalog_is_read_without_harm(void **state)
 	rondo_channel_destroy(channel);
 }
 
+#define RACERS 4
+#define RACED 2000
+
+struct racer {
+	struct rondo_channel *channel;
+	pthread_t thread;
+	int index;
+	int ids[RACED]; /* of classes that all have, and of those of its own */
+};
+
 static void *register_many(void *argument)
 {
-	char name[16];
-	intptr_t sum = 0;
+	struct racer *racer = argument;
+	char name[32];
 	int i;
 
-	for (i = 0; i < 100; i++) {
-		snprintf(name, sizeof(name), "t:%d", i);
-		sum += register_fields(argument, name, all_fields, 4);
+	for (i = 0; i < RACED; i++) {
+		snprintf(name, sizeof(name), "t:%d:%d",
+			 i % 2 ? racer->index : RACERS, i);
+		racer->ids[i] =
+			register_fields(racer->channel, name, all_fields, 1);
 	}
-	return (void *)sum;
+	return NULL;
 }
 
 static void threads_that_register_the_same_get_the_same(void **state)
 {
+	struct racer *racers = calloc(RACERS, sizeof(*racers));
 	struct rondo_channel *channel = new_channel();
-	pthread_t threads[4];
-	void *sum;
-	size_t i;
+	const int classes = RACED / 2 * (RACERS + 1);
+	int *users = calloc((size_t)classes, sizeof(*users));
+	int i, k;
 
 	(void)state;
-	for (i = 0; i < TEST_COUNT(threads); i++)
-		pthread_create(&threads[i], NULL, register_many, channel);
-	for (i = 0; i < TEST_COUNT(threads); i++) {
-		pthread_join(threads[i], &sum);
-		assert_int_equal((intptr_t)sum, 100 * 2 + 99 * 100 / 2);
+	for (k = 0; k < RACERS; k++) {
+		racers[k].channel = channel;
+		racers[k].index = k;
+		pthread_create(&racers[k].thread, NULL, register_many,
+			       &racers[k]);
 	}
-	assert_int_equal(channel->class_count, 100);
+	for (k = 0; k < RACERS; k++)
+		pthread_join(racers[k].thread, NULL);
+	assert_int_equal(channel->class_count, classes);
+	for (i = 0; i < RACED; i++) {
+		for (k = 0; k < RACERS; k++) {
+			int index = racers[k].ids[i] - (int)RONDO_ID_FIRST;
+
+			assert_in_range(index, 0, classes - 1);
+			users[index]++;
+			if (i % 2 == 0)
+				assert_int_equal(racers[k].ids[i],
+						 racers[0].ids[i]);
+			else
+				assert_int_equal(users[index], 1);
+		}
+	}
+	free(users);
+	free(racers);
 	rondo_channel_destroy(channel);
 }
 
