@@ -19,9 +19,11 @@ enum {
 	RONDO_NONE,
 	RONDO_SLEEPY,
 	RONDO_EAGER,
+	RONDO_WOKEN4,
 	RONDO64_OVER,
 	RONDO64_SLEEPY,
 	RONDO64_EAGER,
+	RONDO64_WOKEN4,
 	PLAIN_OVER,
 	PLAIN_NONE,
 	PLAIN_SLEEPY,
@@ -145,6 +147,13 @@ static double sample_nothing(struct bench_case *one)
 		.overwrites = o,  \
 		.bytes = b,       \
 	}
+#define WOKEN4(i, b)                 \
+	[i] = {                      \
+		.is_rondo = true,    \
+		.pace = PACE_SLEEPY, \
+		.bytes = b,          \
+		.wake_subbufs = 4,   \
+	}
 #define PERF(i, v, p, o) \
 	[i] = {.variant = v, .pace = p, .overwrites = o, .bytes = 16}
 
@@ -158,6 +167,8 @@ static struct subject subjects[CASES] = {
 	RONDO(RONDO64_OVER, PACE_NONE, true, 64),
 	RONDO(RONDO64_SLEEPY, PACE_SLEEPY, false, 64),
 	RONDO(RONDO64_EAGER, PACE_EAGER, false, 64),
+	WOKEN4(RONDO_WOKEN4, 16),
+	WOKEN4(RONDO64_WOKEN4, 64),
 	PERF(PLAIN_OVER, PERF_PLAIN, PACE_NONE, true),
 	PERF(PLAIN_NONE, PERF_PLAIN, PACE_NONE, false),
 	PERF(PLAIN_SLEEPY, PERF_PLAIN, PACE_SLEEPY, false),
@@ -194,6 +205,8 @@ static struct bench_case cases[CASES] = {
 	     RONDO_OVER),
 	CASE(RONDO_EAGER, "rondo-eager", "  an eager one", record_rondo16,
 	     RONDO_OVER),
+	CASE(RONDO_WOKEN4, "rondo-sleepy-4",
+	     "  a sleepy one, woken by every 4th", record_rondo16, RONDO_OVER),
 	CASE(RONDO64_OVER, "rondo-64-overwrite",
 	     "rondo, overwrite, 64 B: no consumer", record_rondo64,
 	     RONDO64_OVER),
@@ -201,6 +214,9 @@ static struct bench_case cases[CASES] = {
 	     "rondo, discard, 64 B: a sleepy one", record_rondo64,
 	     RONDO64_OVER),
 	CASE(RONDO64_EAGER, "rondo-64-eager", "  an eager one", record_rondo64,
+	     RONDO64_OVER),
+	CASE(RONDO64_WOKEN4, "rondo-64-sleepy-4",
+	     "  a sleepy one, woken by every 4th", record_rondo64,
 	     RONDO64_OVER),
 	CASE(PLAIN_OVER, "plain-overwrite", "perf, one thread, overwrite: none",
 	     record_plain, RONDO_OVER),
@@ -255,6 +271,10 @@ static struct bench_target targets[] = {
 	RATIO("11", "discard, sleepy consumer / overwrite, 16 B", RONDO_SLEEPY,
 	      RONDO_OVER, 1.10, false),
 	RATIO("11", "  64 B", RONDO64_SLEEPY, RONDO64_OVER, 1.10, false),
+	RATIO("11", "  16 B, woken by every fourth sub-buffer", RONDO_WOKEN4,
+	      RONDO_OVER, 1.10, false),
+	RATIO("11", "  64 B, woken by every fourth sub-buffer", RONDO64_WOKEN4,
+	      RONDO64_OVER, 1.10, false),
 };
 #define TARGETS (sizeof(targets) / sizeof(targets[0]))
 
@@ -328,12 +348,13 @@ int main(int argc, char **argv)
 		.question = "What does a live consumer cost the producer, with "
 			    "sub-buffers and with\na single head?",
 		.help = "Records of 16 bytes where nothing else is said. The "
-			"consumer runs on another CPU\nand copies out what is "
-			"ready. Overwrite: a flight recorder; else a full "
-			"buffer\nrefuses records. A case that cannot be "
-			"measured here (no rseq, one CPU) shows 0.\nA ratio is "
-			"to rondo with the same consumer; rondo's own to "
-			"rondo without one.",
+			"consumer runs on another CPU,\nsleeps until a "
+			"sub-buffer (or as many bytes) is ready, or polls, and "
+			"copies out\nwhat there is. Overwrite: a flight "
+			"recorder; else a full buffer refuses records.\nA "
+			"case that cannot be measured here (no rseq, one CPU) "
+			"shows 0. A ratio is to\nrondo with the same "
+			"consumer; rondo's own to rondo without one.",
 		.cases = cases,
 		.case_count = CASES,
 		.targets = targets,

@@ -73,6 +73,7 @@ int subject_create(struct subject *subject, const struct bench *bench)
 {
 	const struct rondo_config config = {
 		.flags = subject->overwrites ? RONDO_OVERWRITE : 0,
+		.wake_subbufs = subject->wake_subbufs,
 	};
 	int result;
 

@@ -23,6 +23,7 @@ struct subject {
 	bool overwrites;
 	uint32_t bytes; /* of payload */
 	enum pace pace;
+	uint32_t wake_subbufs; /* rondo's: that wake a sleeper [1] */
 	/* What it has become; rondo's or perf's. */
 	struct rondo_channel *channel;
 	struct rondo_consumer *consumer;

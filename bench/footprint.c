@@ -361,13 +361,14 @@ int main(int argc, char **argv)
 	struct bench bench = {
 		.name = "footprint",
 		.question = "What does recording take in memory?",
-		.help = "Of a channel with the defaults (8 sub-buffers of 256 "
-			"KiB, 1 spare) where nothing\nelse is said. There: "
-			"pages that exist, by mincore. Lines: of 64 bytes, "
-			"those whose\nbytes a record changed. Beside those a "
-			"record touches the first line of the\nchannel's "
-			"handle, the thread's rseq area, the descriptors of "
-			"two sequences (32\nbytes each), its stack and code.",
+		.help = "Of a channel with the defaults (8 sub-buffers "
+			"of 256 KiB, 1 spare) where\nnothing else is "
+			"said. There: pages that exist, by mincore. "
+			"Lines: of 64 bytes,\nthose whose bytes a "
+			"record changed. Beside those a record touches "
+			"the first\nline of the channel's handle, the "
+			"thread's rseq area, the descriptors of two\n"
+			"sequences (32 bytes each), its stack and code.",
 		.heading = "what it takes",
 		.cases = cases,
 		.case_count = CASES,

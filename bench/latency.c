@@ -257,13 +257,15 @@ int main(int argc, char **argv)
 	struct bench bench = {
 		.name = "latency",
 		.question = "How long does a single record take, at worst?",
-		.help = "One call between fences and two looks at the clock; "
-			"the empty function says what\nthese take. Of each "
-			"repetition's calls the percentiles; then the median "
-			"of those.\nCold: after a walk over more memory than "
-			"the last cache holds. The host's own\npauses are "
-			"among the worst. A busy ring needs a second CPU: "
-			"else 0.",
+		.help = "One call between fences and two looks at the "
+			"clock; the empty function says\nwhat these "
+			"take, and on some machines the clock moves in "
+			"steps of 10 ns. Of\neach repetition's calls "
+			"the percentiles; then the median of those. "
+			"Cold: after\na walk over more memory than the "
+			"last cache holds. The host's own pauses are\n"
+			"among the worst. A busy ring needs a second "
+			"CPU: else 0.",
 		.heading = "one call, between fences",
 		.cases = cases,
 		.case_count = CASES,

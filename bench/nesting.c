@@ -247,11 +247,11 @@ int main(int argc, char **argv)
 	struct bench bench = {
 		.name = "nesting",
 		.question = "What do records inside records cost?",
-		.help = "First reserve several times, then commit as often in "
-			"the other order. Then by\nsignals that a thread "
-			"raises inside its own record, 1 to 4 handlers deep, "
-			"next to\nthe same signals whose handlers do not "
-			"record.",
+		.help = "First reserve several times, then commit as "
+			"often in the other order. Then by\nsignals "
+			"that a thread raises inside its own record, 1 "
+			"to 4 handlers deep, next\nto the same signals "
+			"whose handlers do not record.",
 		.heading = "all of it, ns",
 		.cases = cases,
 		.case_count = CASES,

@@ -415,11 +415,12 @@ int main(int argc, char **argv)
 	struct bench bench = {
 		.name = "scaling",
 		.question = "What does a record cost when more threads record?",
-		.help = "Records of 16 bytes, inlined. The value is the CPU "
-			"time of a thread for a record:\nwhoever waits for a "
-			"CPU is not charged. All threads record while any is "
-			"measured.\nMachines without concurrency ids have "
-			"rings by CPU in their place.",
+		.help = "Records of 16 bytes, inlined. The value is "
+			"the CPU time of a thread for a\nrecord: "
+			"whoever waits for a CPU is not charged. All "
+			"threads record while any is\nmeasured. "
+			"Machines without concurrency ids have rings "
+			"by CPU in their place.",
 		.heading = "CPU time of a record",
 		.targets = targets,
 		.target_count = sizeof(targets) / sizeof(targets[0]),

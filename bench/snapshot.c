@@ -357,11 +357,11 @@ int main(int argc, char **argv)
 		.question = "What does a snapshot of a running flight recorder "
 			    "take, and what does it miss?",
 		.help = "One ring of 8 sub-buffers of 256 KiB, full; its "
-			"producer runs on another CPU. The\ntrace goes to "
+			"producer runs on another CPU.\nThe trace goes to "
 			"TMPDIR, else to memory. Missing: of the 8 "
-			"sub-buffers those that\nthe producer wrote over "
-			"before they were taken; 12.5 % are one, and the "
-			"record\nafter the flush takes the place of the "
+			"sub-buffers those\nthat the producer wrote over "
+			"before they were taken; 12.5 % are one, and the\n"
+			"record after the flush takes the place of the "
 			"oldest.",
 		.heading = "a snapshot",
 		.cases = cases,
