@@ -28,6 +28,12 @@ static const struct rondo_field inline_fields[] = {
 	{.name = "t", .type = RONDO_FIELD_STRING},
 };
 
+static const struct rondo_field wide_fields[] = {
+	{.name = "n", .type = RONDO_FIELD_U64},
+	{.name = "q", .type = RONDO_FIELD_SEQUENCE, .length_field = "n"},
+	{.name = "s", .type = RONDO_FIELD_STRING},
+};
+
 struct fixture {
 	struct rondo_channel *channel;
 	const struct rondo_map *map;
@@ -52,7 +58,8 @@ static void add_class(struct fixture *fixture, const char *name,
 		rondo_event_register(fixture->channel, &event_class, &id), 0);
 }
 
-/* Classes 2: fixed, 3: strings and a sequence, 4: nothing. */
+/* Classes 2: fixed, 3: strings and a sequence, 4: nothing, 5: a sequence that
+ * may claim more than there is memory. */
 static void set_up(struct fixture *fixture, uint32_t record_max)
 {
 	const struct rondo_config config = {.size = sizeof(config),
@@ -66,8 +73,9 @@ static void set_up(struct fixture *fixture, uint32_t record_max)
 	add_class(fixture, "t:fixed", fixed_fields, 2);
 	add_class(fixture, "t:inline", inline_fields, 4);
 	add_class(fixture, "t:nothing", NULL, 0);
+	add_class(fixture, "t:wide", wide_fields, 3);
 	assert_int_equal(rondo_schema_open(fixture->map, &fixture->schema), 0);
-	assert_int_equal(rondo_schema_classes(fixture->schema), 3);
+	assert_int_equal(rondo_schema_classes(fixture->schema), 4);
 	trace_scratch(fixture->directory);
 	assert_int_equal(rondo_ctf_metadata(fixture->map, &pair, &pair, &text),
 			 0);
@@ -196,7 +204,7 @@ static void a_record_ends_where_its_last_field_does(void **state)
 		check_one(&fixture, 2, data, 17, -1);
 		check_one(&fixture, 4, data, 0, 0);
 		check_one(&fixture, 4, data, 17, -1);
-		check_one(&fixture, 5, data, 16, -1);
+		check_one(&fixture, 6, data, 16, -1);
 		check_one(&fixture, 0x7fff, data, 16, -1);
 		bytes = make_inline(data, 30);
 		check_one(&fixture, 3, data, bytes, bytes);
@@ -207,6 +215,9 @@ static void a_record_ends_where_its_last_field_does(void **state)
 		make_inline(data, 30);
 		data[1] = 1;
 		check_one(&fixture, 3, data, bytes, -1);
+		/* So long that adding it goes around. */
+		memcpy(data, "\xf8\xff\xff\xff\xff\xff\xff\xffxxxxxxx", 16);
+		check_one(&fixture, 5, data, 16, -1);
 		tear_down(&fixture);
 	}
 }
