@@ -348,12 +348,12 @@ int main(int argc, char **argv)
 		.question = "What does a live consumer cost the producer, with "
 			    "sub-buffers and with\na single head?",
 		.help = "Records of 16 bytes where nothing else is said. The "
-			"consumer runs on another CPU,\nsleeps until a "
+			"consumer runs on another\nCPU, sleeps until a "
 			"sub-buffer (or as many bytes) is ready, or polls, and "
-			"copies out\nwhat there is. Overwrite: a flight "
-			"recorder; else a full buffer refuses records.\nA "
+			"copies\nout what there is. Overwrite: a flight "
+			"recorder; else a full buffer refuses\nrecords. A "
 			"case that cannot be measured here (no rseq, one CPU) "
-			"shows 0. A ratio is to\nrondo with the same "
+			"shows 0. A ratio\nis to rondo with the same "
 			"consumer; rondo's own to rondo without one.",
 		.cases = cases,
 		.case_count = CASES,
