@@ -75,7 +75,7 @@ struct perf_ring {
 	uint64_t mask; /* bytes of data - 1 */
 	uint64_t flip; /* all ones: backward; else 0 */
 	struct perf_page *page;
-	uint64_t *tail;	    /* the consumer's word */
+	uint64_t *tail; /* the consumer's; data_head in one that overwrites */
 	uint64_t watermark; /* bytes between two wakeups */
 	uint32_t flags;
 	uint32_t variant;
@@ -90,7 +90,8 @@ struct perf_ring {
 	uint64_t nest;	  /* plain, locked: open records */
 	uint64_t wakeup;  /* plain: moved, at the last watermark passed */
 	uint64_t wake_at; /* others: moved, beyond which a wakeup is due */
-	uint64_t unused_after_[9];
+	uint64_t lost_records; /* of PERF_TYPE_LOST, written */
+	uint64_t unused_after_[8];
 };
 _Static_assert(offsetof(struct perf_ring, head) == 128, "a line apart");
 _Static_assert(sizeof(struct perf_ring) == 256, "a power of two");
@@ -162,16 +163,19 @@ PERF_INLINE void perf_put_sample(struct perf_handle *handle, uint64_t time,
 	memcpy(to + sizeof(sample), payload, bytes);
 }
 
-/* Bytes that can be written before unread ones are; all when overwriting. */
+/*
+ * Whether so many bytes can be written from head on. What is in the way is
+ * what the consumer has not read, or, in a ring that overwrites, what is not
+ * published: somebody who has been preempted may still write there.
+ */
 PERF_INLINE bool perf_has_room(const struct perf_ring *ring, uint64_t head,
 			       uint64_t bytes)
 {
-	if (ring->flags & PERF_OVERWRITE)
-		return true;
-	/* pairs(perf-tail) acquire: what the consumer has read is read before
-	 * it is written over. */
-	return ring->mask + 1 - (head - rondo_load_acquire(ring->tail)) >=
-	       bytes;
+	/* pairs(perf-tail) acquire: what the consumer has read is read, and
+	 * what is published is written, before it is written over. */
+	const uint64_t tail = rondo_load_acquire(ring->tail);
+
+	return ring->mask + 1 - perf_directed(ring, head - tail) >= bytes;
 }
 
 /* Appends what perf appends before the first sample after a loss. */

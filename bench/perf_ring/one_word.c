@@ -18,21 +18,20 @@ static int move_head(const struct perf_rings *rings,
 		       RONDO_SEQ_CHANGED;
 }
 
-/* Looks at the tail, and lets the fast path go on up to there. */
+/* perf_has_room; and lets the fast path go on up to there. */
 static bool extend_limit(struct perf_ring *ring, uint64_t position,
 			 uint64_t bytes)
 {
-	uint64_t end;
+	/* pairs(perf-tail) acquire: as in perf_has_room, for those who only
+	 * see the limit, too. */
+	const uint64_t tail = rondo_load_acquire(ring->tail);
+	const uint64_t end = perf_directed(ring, tail) + ring->mask + 1;
 
-	if (ring->flags & PERF_OVERWRITE)
-		return true;
-	/* pairs(perf-tail) acquire: what the consumer has read is read before
-	 * it is written over; by those who only see the limit, too. */
-	end = rondo_load_acquire(ring->tail) + ring->mask + 1;
-	/* Any older tail is a limit, too: stores may come in any order. */
+	/* Any older tail makes a limit, too: stores may come in any order. */
 	rondo_store_release(&ring->limit,
-			    end << PERF_WORD_SHIFT | PERF_WORD_OPEN);
-	return (int64_t)(end - position) >= (int64_t)bytes;
+			    end << PERF_WORD_SHIFT |
+				    (PERF_WORD_OPEN & ~ring->flip));
+	return (int64_t)(end - perf_directed(ring, position)) >= (int64_t)bytes;
 }
 
 static int refuse(uint64_t *lost)

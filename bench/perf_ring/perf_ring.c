@@ -60,6 +60,7 @@ void perf_put_lost(struct perf_handle *handle)
 	PERF_POINT(PERF_AT_LOST_SEEN);
 	/* A writer in between may have reported them: then there are none. */
 	lost.lost = rondo_exchange(&handle->ring->lost, UINT64_C(0));
+	rondo_add_relaxed(&handle->ring->lost_records, UINT64_C(1));
 	perf_put(handle, &lost, sizeof(lost));
 }
 
@@ -126,11 +127,12 @@ static void start_ring(struct perf_ring *ring, enum perf_variant variant,
 	if (!ring->watermark)
 		ring->watermark = config->data_bytes / 2;
 	ring->wake_at = ring->watermark;
-	ring->tail = variant == PERF_PACKED || variant == PERF_RSEQ ?
-			     &ring->page->tail_apart :
-			     &ring->page->data_tail;
 	if (config->flags & PERF_OVERWRITE)
-		ring->limit = UINT64_MAX;
+		ring->tail = &ring->page->data_head;
+	else if (variant == PERF_PACKED || variant == PERF_RSEQ)
+		ring->tail = &ring->page->tail_apart;
+	else
+		ring->tail = &ring->page->data_tail;
 }
 
 /* How a thread finds its CPU, and its rseq_cs. */

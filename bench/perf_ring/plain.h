@@ -2,7 +2,8 @@
 /*
  * The buffer as the kernel has it: one thread and the signal handlers that
  * interrupt it, in the place of one CPU and its interrupts. Nesting is strict,
- * so the outermost writer, and nobody else, publishes.
+ * so the outermost writer, and nobody else, publishes. A ring that overwrites
+ * looks at nothing, as in the kernel: handlers are taken not to fill it.
  */
 #ifndef RONDO_BENCH_PERF_RING_PLAIN_H
 #define RONDO_BENCH_PERF_RING_PLAIN_H
@@ -63,7 +64,8 @@ PERF_INLINE int perf_plain_begin(struct perf_ring *ring, uint64_t bytes,
 	do {
 		head = rondo_load_relaxed(&ring->head);
 		PERF_POINT(PERF_AT_HEAD_READ);
-		if (rondo_unlikely(!perf_has_room(ring, head, bytes)))
+		if (rondo_unlikely(!(ring->flags & PERF_OVERWRITE) &&
+				   !perf_has_room(ring, head, bytes)))
 			return perf_plain_refuse(out);
 		wanted = head + perf_directed(ring, bytes);
 	} while (rondo_unlikely(!perf_local_swap(&ring->head, head, wanted)));

@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <ucontext.h>
 
 #define TAGS_MAX 8192u
 
@@ -307,6 +308,81 @@ nothing_is_published_while_an_interrupted_record_is_open(void **state)
 	stop();
 }
 
+#if defined(__x86_64__)
+#define TRAP_FLAG 0x100
+#define STEPS_MAX 160 /* sequences start again and again when stepped */
+
+static unsigned steps, target;
+
+static void handle_step(int number, siginfo_t *info, void *context)
+{
+	ucontext_t *registers = context;
+
+	(void)number, (void)info;
+	if (++steps < target)
+		return;
+	registers->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+	record_next();
+}
+
+/* Beyond the red zone. */
+#define CHANGE_FLAGS(operation)                            \
+	__asm__ __volatile__("leaq -128(%%rsp), %%rsp\n\t" \
+			     "pushfq\n\t" operation "\n\t" \
+			     "popfq\n\t"                   \
+			     "leaq 128(%%rsp), %%rsp"      \
+			     :                             \
+			     :                             \
+			     : "memory", "cc")
+
+/* A trap after each instruction, and a record in the handler of one. */
+static void record_stepped(void)
+{
+	const uint64_t tag = world.next_tag++;
+	char payload[PERF_TEST_PAYLOAD_MAX];
+	const uint32_t bytes = perf_test_payload(tag, payload);
+	int result;
+
+	steps = 0;
+	CHANGE_FLAGS("orq $0x100, (%%rsp)");
+	result = world.ops->record(world.rings, payload, bytes);
+	CHANGE_FLAGS("andq $~0x100, (%%rsp)");
+	assert_int_equal(result, 0);
+	world.kept[tag] = true;
+}
+
+static void a_handler_may_record_after_any_instruction_of_a_record(void **state)
+{
+	struct sigaction action = {.sa_sigaction = handle_step,
+				   .sa_flags = SA_SIGINFO};
+
+	start(state, 0);
+	sigaction(SIGTRAP, &action, NULL);
+	for (target = 1; target < STEPS_MAX; target++) {
+		record_stepped();
+		perf_test_is_at_rest(world.rings);
+		if (steps < target)
+			break;
+		if (target % 8 == 0)
+			read_all();
+	}
+	signal(SIGTRAP, SIG_DFL);
+	check_accounts();
+	assert_int_equal(world.refused, 0);
+	stop();
+	/* Where nobody steps (valgrind) there is nothing to see. */
+	if (target == 1)
+		skip();
+	assert_true(target > 30);
+}
+#else
+static void a_handler_may_record_after_any_instruction_of_a_record(void **state)
+{
+	(void)state;
+	skip();
+}
+#endif
+
 /* ---- going round ---- */
 
 /* An empty ring whose next record starts so many bytes before the end. */
@@ -604,6 +680,8 @@ static void configurations_that_cannot_be_are_refused(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		PERF_TEST_ALL(
+			a_handler_may_record_after_any_instruction_of_a_record),
 		PERF_TEST_ALL(
 			handlers_record_at_every_point_and_nothing_is_lost_or_torn),
 		PERF_TEST_ALL(
