@@ -621,27 +621,13 @@ static int use_what_is_wiped(void *argument)
 	return 0;
 }
 
-/* An emulator may not know the advice; the kernels that matter do. */
-static bool kernel_wipes(void)
-{
-	uint64_t bytes = rondo_os_page_bytes();
-	bool wipes = false;
-	void *page;
-
-	if (rondo_os_map_anonymous(bytes, &page))
-		return false;
-	wipes = !rondo_os_wipe_on_fork(page, bytes);
-	rondo_os_unmap(page, bytes);
-	return wipes;
-}
-
 static void a_child_without_fork_handlers_is_shut_out_too(void **state)
 {
 	struct fixture fixture;
 	uint64_t before;
 
 	(void)state;
-	if (!kernel_wipes())
+	if (test_is_emulated())
 		skip();
 	fixture = fixture_new(NULL);
 	before = fingerprint(fixture.channel);

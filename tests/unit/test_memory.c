@@ -240,8 +240,9 @@ static void pages_are_touched_at_first_use_or_all_at_once(void **state)
 	config.flags = RONDO_PREFAULT;
 	assert_int_equal(rondo_channel_create(&config, &channel), 0);
 	map = &channel->control->map;
-	assert_int_equal(resident_pages(map),
-			 map->bytes / rondo_os_page_bytes());
+	if (!test_is_emulated())
+		assert_int_equal(resident_pages(map),
+				 map->bytes / rondo_os_page_bytes());
 	assert_int_equal(rondo_channel_stats(channel, &stats), 0);
 	assert_int_equal(stats.granted, RONDO_GRANTED_PREFAULT);
 	rondo_channel_destroy(channel);

@@ -12,7 +12,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -270,7 +269,7 @@ static void what_is_populated_is_resident_and_unchanged(void **state)
 	assert_int_equal(rondo_os_populate(at, bytes), 0);
 	assert_string_equal(at, "text");
 	assert_int_equal(mincore(at, bytes, resident), 0);
-	for (int i = 0; i < 64; i++)
+	for (int i = 0; i < 64 && !test_is_emulated(); i++)
 		assert_true(resident[i] & 1);
 	rondo_os_unmap(at, bytes);
 	rondo_os_close(fd);
@@ -351,9 +350,7 @@ static int trap_fallocate(void)
 	struct sock_fprog program = {TEST_COUNT(filter), filter};
 
 	sigaction(SIGSYS, &action, NULL);
-	/* Emulators, which have no vDSO, cannot. */
-	if (!getauxval(AT_SYSINFO_EHDR) ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	if (test_is_emulated() || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -1;
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
