@@ -569,6 +569,35 @@ static void whatever_fails_at_creation_leaves_nothing(void **state)
 	}
 }
 
+static int fail_attaching(void *argument)
+{
+	struct rondo_channel *channel, *attached = NULL;
+	struct test_holdings before, after;
+
+	(void)argument;
+	TEST_CHILD_CHECK(!rondo_channel_create(NULL, &channel));
+	if (test_refuse(SYS_mmap, 3, HANDLE_FLAGS, ENOMEM))
+		return TEST_CHILD_SKIP;
+	before = test_holdings();
+	TEST_CHILD_CHECK(rondo_channel_attach(rondo_channel_fd(channel),
+					      &attached) == -ENOMEM);
+	TEST_CHILD_CHECK(!attached);
+	after = test_holdings();
+	TEST_CHILD_CHECK(before.descriptors == after.descriptors);
+	TEST_CHILD_CHECK(before.shared_maps == after.shared_maps);
+	return 0;
+}
+
+static void what_fails_at_attaching_leaves_nothing(void **state)
+{
+	int status = test_in_child(fail_attaching, NULL);
+
+	(void)state;
+	if (status == TEST_CHILD_SKIP)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 /* A file system that cannot reserve gets a byte in each block instead. */
 static int create_without_fallocate(void *argument)
 {
@@ -842,6 +871,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			whatever_fails_at_creation_leaves_nothing, folder_setup,
 			folder_teardown),
+		cmocka_unit_test(what_fails_at_attaching_leaves_nothing),
 		cmocka_unit_test_setup_teardown(
 			room_is_reserved_even_where_it_cannot_be, folder_setup,
 			folder_teardown),
