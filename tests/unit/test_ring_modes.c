@@ -7,7 +7,6 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/one_ring.h"
+#include "support/process.h"
 #include "support/random.h"
 
 static struct test_ring ring;
@@ -332,15 +332,14 @@ static bool forbid_system_calls(void)
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* Tools that stand between us and the kernel make calls of their own. */
+/* Sanitizers make calls of their own. */
 static bool calls_can_be_forbidden(void)
 {
-	const char *preload = getenv("LD_PRELOAD");
-
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 	return false;
+#else
+	return true;
 #endif
-	return !preload || !strstr(preload, "vgpreload");
 }
 
 #define CHILD_QUIET 0
@@ -368,6 +367,10 @@ static void the_record_path_makes_no_system_call(void **state)
 	uint64_t random = test_seed();
 
 	(void)state;
+	if (test_is_emulated()) {
+		print_message("an emulator makes calls of its own\n");
+		return;
+	}
 	for (size_t i = 0; i < TEST_COUNT(flags); i++) {
 		struct rondo_config config = keeps_oldest;
 		pid_t child;
