@@ -151,7 +151,8 @@ struct rondo_stats {
  * Results: 0; -EINVAL a field is out of its range; -E2BIG a larger struct with
  *   unknown bytes that are not zero; -EOVERFLOW the product is too large;
  *   -ENAMETOOLONG name or path.
- * Context: any. Progress: wait-free. Cost: some compares. Ordering: none.
+ * Context: any. Progress: blocking (a file of sysfs tells the CPU ids).
+ * Cost: a file read. Ordering: none.
  */
 RONDO_API int rondo_config_check(const struct rondo_config *config,
 				 const char **out_why);
@@ -202,7 +203,9 @@ RONDO_API int rondo_channel_attach_path(const char *path,
  * be recording: see rondo_port_publish for a way to know. Open consumers and
  * writers are closed before. NULL is fine.
  *
- * Results: 0; -EBUSY a consumer is open: nothing was done.
+ * Results: 0; -EBUSY a consumer is open: nothing was done; -EINVAL no channel
+ *   of this process, or no longer. A child of fork may destroy what it
+ *   inherits, consumers or not; its parent notices nothing.
  * Context: thread. Progress: blocking. Cost: an munmap. Ordering: none.
  */
 RONDO_API int rondo_channel_destroy(struct rondo_channel *channel);
@@ -319,6 +322,10 @@ RONDO_API void rondo_port_leave(struct rondo_port *port);
 /*
  * Puts a channel (or NULL) behind the port and waits until nobody uses the one
  * before: the caller may then destroy it.
+ *
+ * A child of fork may publish while it has one thread. For later, its program
+ * gives liburcu's urcu_bp_before_fork and its like to pthread_atfork: liburcu
+ * would otherwise wait for readers that were threads of the parent.
  *
  * Results: the channel that was there.
  * Context: thread, and not between enter and leave. Progress: blocking.
