@@ -25,25 +25,28 @@
 static struct {
 	pthread_t thread;
 	sem_t go;
-	struct subject *wanted;	  /* producer */
-	struct subject *attended; /* consumer */
+	struct subject *wanted APART;	/* producer */
+	struct subject *attended APART; /* consumer */
 	uint64_t looks;
 	bool ending;
-	char copy[DATA_BYTES];
+	char copy[DATA_BYTES] APART;
 } consumer;
 
 /* perf's wakeup, as rondo's: a system call only when somebody sleeps. */
-static uint32_t sleeping __attribute__((aligned(64)));
+static struct {
+	uint32_t word;
+	char rest[124];
+} sleeping APART;
 
 static void wake(struct perf_ring *ring, void *context)
 {
 	(void)ring, (void)context;
 	/* pairs(bench-sleep) full: data_head, then who sleeps. */
 	rondo_fence();
-	if (rondo_load_relaxed(&sleeping) &&
-	    rondo_exchange(&sleeping, UINT32_C(0)))
-		syscall(SYS_futex, &sleeping, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
-			NULL, 0);
+	if (rondo_load_relaxed(&sleeping.word) &&
+	    rondo_exchange(&sleeping.word, UINT32_C(0)))
+		syscall(SYS_futex, &sleeping.word, FUTEX_WAKE_PRIVATE, INT_MAX,
+			NULL, NULL, 0);
 }
 
 /* ---- life ---- */
@@ -160,13 +163,13 @@ static void sleep_a_while(struct subject *subject)
 		rondo_consumer_wait(subject->consumer, NAP_NS);
 		return;
 	}
-	rondo_store_relaxed(&sleeping, UINT32_C(1));
+	rondo_store_relaxed(&sleeping.word, UINT32_C(1));
 	/* pairs(bench-sleep) full: I sleep, then what is there. */
 	rondo_fence();
 	if (perf_is_empty(subject->rings))
-		syscall(SYS_futex, &sleeping, FUTEX_WAIT_PRIVATE, 1, &nap, NULL,
-			0);
-	rondo_store_relaxed(&sleeping, UINT32_C(0));
+		syscall(SYS_futex, &sleeping.word, FUTEX_WAIT_PRIVATE, 1, &nap,
+			NULL, 0);
+	rondo_store_relaxed(&sleeping.word, UINT32_C(0));
 }
 
 /* ---- the thread ---- */

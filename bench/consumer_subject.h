@@ -15,6 +15,9 @@ enum pace {
 	PACE_EAGER,  /* polls without pause */
 };
 
+/* On cache lines that the other side does not write. */
+#define APART __attribute__((aligned(128)))
+
 /* A buffer: rondo's, or one in the style of perf. */
 struct subject {
 	/* What it is to be. */
@@ -33,8 +36,8 @@ struct subject {
 	uint64_t refused;
 	uint64_t unattended; /* bursts in which the consumer did not run */
 	/* Consumer. */
-	uint64_t consumed; /* bytes of records */
-	uint64_t wrong;	   /* records that nobody wrote */
+	uint64_t consumed APART; /* bytes of records */
+	uint64_t wrong;		 /* records that nobody wrote */
 };
 
 /* 0, or an exit status. */
