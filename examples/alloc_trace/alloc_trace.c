@@ -2,7 +2,10 @@
 /*
  * alloc_trace: LD_PRELOAD=liballoc_trace.so RONDO_TRACE=DIRECTORY PROGRAM
  * records every allocation and every free of the program, and of the children
- * it forks, each process in a CTF trace DIRECTORY/NAME-PID.
+ * it forks or executes, each process in a CTF trace DIRECTORY/NAME-PID, which
+ * babeltrace2 DIRECTORY reads, one or all. Should it say that events were lost:
+ * each CPU has RONDO_TRACE_SUBBUFS [32] sub-buffers of RONDO_TRACE_SUBBUF_KIB
+ * [1024] KiB. Without RONDO_TRACE nothing is recorded.
  *
  * Whoever replays a trace in the order of its times never sees an address
  * allocated twice without a free between, whatever the threads did:

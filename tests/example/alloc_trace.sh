@@ -339,8 +339,12 @@ the_summary_counts_sizes_and_callers()
 	grep -q '^lost: *0$' "$scratch/handler.summary"
 	grep -q '^ *1500  20020 bytes$' "$scratch/handler.summary"
 	grep -q '^ *500  20021 bytes$' "$scratch/handler.summary"
-	grep -q '^ *2010  0x[0-9A-F]*  liballoc-victim.so+0x' \
-		"$scratch/handler.summary"
+	# The compiler may have made several calls of the one; the library's
+	# own ten may then be rarer than the five that are shown.
+	shown=$(awk '/  liballoc-victim.so\+0x/ { sum += $1 }
+		END { print sum }' "$scratch/handler.summary")
+	[ "$shown" -ge 2000 ]
+	[ "$shown" -le 2010 ]
 }
 
 check each_function_is_recorded_with_its_arguments_and_result
