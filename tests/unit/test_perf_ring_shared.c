@@ -626,6 +626,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		PERF_TEST_SHARED(
+			room_beside_an_open_record_is_exact_to_eight_bytes),
+		PERF_TEST_SHARED(
 			the_one_that_ends_last_publishes_whichever_began_first),
 		PERF_TEST_SHARED(
 			a_writer_that_was_moved_may_end_before_or_after_others),
