@@ -4,6 +4,7 @@
  * people and as JSON for programs.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -175,14 +176,29 @@ static void write_member(FILE *file, const char *name, const char *text)
 	write_text(file, text);
 }
 
+/* What was not measured, and what it is divided by, is no number in JSON. */
+static void write_number(FILE *file, const char *name, double number)
+{
+	if (isfinite(number))
+		fprintf(file, "\"%s\": %.4f", name, number);
+	else
+		fprintf(file, "\"%s\": null", name);
+}
+
 static void write_numbers(FILE *file, const char *name,
 			  const struct bench_numbers *numbers)
 {
-	fprintf(file,
-		"\"%s\": {\"median\": %.4f, \"min\": %.4f, \"max\": %.4f, "
-		"\"p10\": %.4f, \"p90\": %.4f}",
-		name, numbers->median, numbers->min, numbers->max, numbers->p10,
-		numbers->p90);
+	fprintf(file, "\"%s\": {", name);
+	write_number(file, "median", numbers->median);
+	fputs(", ", file);
+	write_number(file, "min", numbers->min);
+	fputs(", ", file);
+	write_number(file, "max", numbers->max);
+	fputs(", ", file);
+	write_number(file, "p10", numbers->p10);
+	fputs(", ", file);
+	write_number(file, "p90", numbers->p90);
+	fputc('}', file);
 }
 
 static void write_machine(FILE *file, const struct bench *bench,
