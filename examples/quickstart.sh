@@ -12,7 +12,8 @@ cd "$(dirname "$0")/.." || exit 1
 root=$(pwd)
 build=$root/build/quickstart
 results=$root/build/quickstart-traces
-rounds=7
+rounds=7   # or, on a slow or busy machine,
+seconds=30 # as many as begin in this time, three at least
 export LC_ALL=C
 unset RONDO_TRACE RONDO_RSEQ RONDO_TRACE_SUBBUFS RONDO_TRACE_SUBBUF_KIB
 
@@ -63,7 +64,7 @@ timed()
 
 median()
 {
-	sort -n "$1" | sed -n "$(((rounds + 1) / 2))p"
+	sort -n "$1" | sed -n "$(((round + 1) / 2))p"
 }
 
 work()
@@ -89,10 +90,12 @@ echo "building in build/quickstart"
 		-Dtests=disabled -Dbench=disabled
 quietly ninja -C "$build"
 
-echo "running python3 $rounds times unrecorded, $rounds times recorded"
-work # what is read from disk once is not counted
+echo "running python3, up to $rounds times unrecorded and $rounds recorded"
+work || exit 1 # what is read from disk once is not counted
 round=0
-while [ $round -lt $rounds ]; do
+limit=$(($(date +%s) + seconds))
+while [ $round -lt $rounds ] &&
+      { [ $round -lt 3 ] || [ "$(date +%s)" -lt $limit ]; }; do
 	timed "$results/unrecorded.ms" work
 	timed "$results/recorded.ms" recorded
 	round=$((round + 1))
