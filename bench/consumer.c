@@ -364,10 +364,8 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (bench.is_short) {
-		bench.repetitions = 9;
-		bench.bursts = 1;
-	}
+	bench.repetitions = bench.is_short ? 9 : 101;
+	bench.bursts = bench.is_short ? 1 : 3;
 	status = set_up(&bench);
 	if (status == 0)
 		status = measure(&bench);

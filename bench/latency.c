@@ -34,6 +34,7 @@ enum {
 	FLUSH_NOTHING,
 	FLUSH_IDLE,
 	FLUSH_BUSY,
+	FLUSH_ROUNDS,
 	FLUSH_FENCE,
 	CASES,
 };
@@ -174,6 +175,10 @@ static struct bench_case cases[CASES] = {
 	    flush_idle, NULL),
 	ROW(FLUSH_BUSY, 0, "flush-busy", "  one ring, busy", flush_busy,
 	    &cases[FLUSH_FENCE]),
+	[FLUSH_ROUNDS] = {.key = "flush-rounds",
+			  .name = "    tries, with a fence each",
+			  .sample = flush_rounds,
+			  .unit = "tries"},
 	ROW(FLUSH_FENCE, 0, "flush-fence", "  the fence alone, CPU busy",
 	    flush_fence, NULL),
 };

@@ -18,17 +18,20 @@
 
 #define FLUSHES 31    /* in a sample */
 #define TRIES 1000000 /* until a producer that should run has recorded */
+#define BATCH 256     /* records between two words of the producer's */
+#define APART __attribute__((aligned(128)))
 
 static struct {
 	const struct bench *bench;
 	struct rondo_channel *idle;
 	struct rondo_channel *busy;
 	uint64_t closed; /* sub-buffers, of both */
+	double rounds;	 /* of the last busy sample: fences for a flush */
 	pthread_t producer;
 	sem_t go;
 	sem_t stopped;
-	uint64_t records; /* producer */
-	bool running;
+	uint64_t records APART; /* producer */
+	bool running APART;
 	bool ending;
 	bool has_producer;
 } flush;
@@ -46,8 +49,9 @@ static void *produce(void *argument)
 		if (rondo_load_relaxed(&flush.ending))
 			return NULL;
 		while (rondo_load_relaxed(&flush.running)) {
-			bench_record(flush.busy, 2, i, i ^ BENCH_MIX);
-			rondo_store_relaxed(&flush.records, ++i);
+			for (int k = 0; k < BATCH; k++, i++)
+				bench_record(flush.busy, 2, i, i ^ BENCH_MIX);
+			rondo_store_relaxed(&flush.records, i);
 		}
 		sem_post(&flush.stopped);
 	}
@@ -76,7 +80,8 @@ static void wait_for_records(void)
 	const uint64_t before = rondo_load_relaxed(&flush.records);
 	int tries = TRIES;
 
-	while (rondo_load_relaxed(&flush.records) - before < 10 && --tries)
+	while (rondo_load_relaxed(&flush.records) - before < 2 * BATCH &&
+	       --tries)
 		;
 }
 
@@ -126,18 +131,29 @@ double flush_idle(struct bench_case *one)
 
 double flush_busy(struct bench_case *one)
 {
+	struct rondo_stats before, after;
 	double ns[FLUSHES];
 
 	if (!flush.has_producer)
 		return 0;
+	rondo_channel_stats(flush.busy, &before);
 	start_producer();
 	for (int i = 0; i < FLUSHES; i++) {
 		wait_for_records();
 		ns[i] = time_flush(flush.busy);
 	}
 	stop_producer();
+	rondo_channel_stats(flush.busy, &after);
+	flush.rounds =
+		(double)(after.revocations - before.revocations) / FLUSHES;
 	one->calls += FLUSHES;
 	return bench_median(ns, FLUSHES);
+}
+
+double flush_rounds(struct bench_case *one)
+{
+	(void)one;
+	return flush.rounds;
 }
 
 double flush_fence(struct bench_case *one)

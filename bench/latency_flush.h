@@ -18,6 +18,7 @@ int flush_check(void);
 bench_sample flush_nothing; /* no ring has anything open */
 bench_sample flush_idle;    /* every ring has, and no producer runs */
 bench_sample flush_busy;    /* one ring, whose producer never pauses */
+bench_sample flush_rounds;  /* revocations for a flush of the last busy one */
 bench_sample flush_fence;   /* no flush: the fence it needs of that CPU */
 
 #endif

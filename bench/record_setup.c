@@ -11,15 +11,7 @@
 
 #include <rondo/rondo.h>
 
-static const char *const reasons[] = {
-	[RONDO_MODE_RSEQ] = "restartable sequences",
-	[RONDO_MODE_ASKED] = "atomics, as asked",
-	[RONDO_MODE_ENVIRONMENT] = "atomics: RONDO_RSEQ=0",
-	[RONDO_MODE_NOT_BUILT] = "atomics: no sequences in this build",
-	[RONDO_MODE_UNREGISTERED] = "atomics: rseq is not registered",
-	[RONDO_MODE_NO_MEMBARRIER] = "atomics: membarrier is refused",
-	[RONDO_MODE_SELF_TEST] = "atomics: rseq failed its test",
-};
+#include "setup.h"
 
 static int add_class(struct rondo_channel *channel, uint32_t bytes,
 		     uint16_t *out)
@@ -123,17 +115,12 @@ static void touch(struct bench_case *one, const struct record_effect *effect)
 
 static int describe_modes(struct bench *bench)
 {
-	static char line[160];
-	struct rondo_stats ring, atomic;
+	struct rondo_stats atomic;
 
-	if (rondo_channel_stats(operations.ring, &ring) ||
-	    rondo_channel_stats(operations.atomic, &atomic))
+	if (bench_describe(bench, operations.ring))
+		return 1;
+	if (rondo_channel_stats(operations.atomic, &atomic))
 		return bench_fail("no statistics");
-	if (ring.reason >= sizeof(reasons) / sizeof(reasons[0]))
-		return bench_fail("unknown mode %u", ring.reason);
-	bench->has_rseq = ring.reason == RONDO_MODE_RSEQ;
-	snprintf(line, sizeof(line), "records by %s", reasons[ring.reason]);
-	bench->modes = line;
 	if (atomic.reason == RONDO_MODE_RSEQ)
 		return bench_fail("the atomic channel is not atomic");
 	return 0;
