@@ -108,6 +108,9 @@ static struct bench_target targets[] = {
 
 /* ---- what is missing ---- */
 
+#define UNDECIDED "not decided: "
+
+/* Of the cases that are skipped. */
 static char reasons[CASES][200];
 
 static double sample_nothing(struct bench_case *one)
@@ -118,7 +121,8 @@ static double sample_nothing(struct bench_case *one)
 
 static void skip(size_t index, const char *reason)
 {
-	snprintf(reasons[index], sizeof(reasons[index]), "skipped: %s", reason);
+	snprintf(reasons[index], sizeof(reasons[index]), UNDECIDED "%s",
+		 reason);
 	cases[index].op = NULL;
 	cases[index].sample = sample_nothing;
 }
@@ -128,7 +132,8 @@ static void print_skipped(void)
 {
 	for (size_t i = 0; i < CASES; i++)
 		if (*reasons[i])
-			printf("%s: %s\n", cases[i].key, reasons[i]);
+			printf("%s: skipped: %s\n", cases[i].key,
+			       reasons[i] + sizeof(UNDECIDED) - 1);
 	printf("bpf-user-ringbuf: skipped: its one producer needs a compiled "
 	       "BPF program to drain it\n");
 	printf("aeron, perfetto, nanolog: skipped: no Debian package\n\n");
