@@ -9,7 +9,7 @@
 
 #define BURST 24000u /* records, less than a buffer holds */
 #define LAPS 6	     /* bursts that touch every page */
-#define TRIES 10     /* until the consumer ran during a burst */
+#define TRIES 5	     /* until the consumer ran during a burst */
 #define LOOKS 50     /* of a consumer that ran */
 
 enum {
@@ -364,7 +364,7 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	bench.repetitions = bench.is_short ? 9 : 101;
+	bench.repetitions = bench.is_short ? 5 : 101;
 	bench.bursts = bench.is_short ? 1 : 3;
 	status = set_up(&bench);
 	if (status == 0)

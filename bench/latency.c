@@ -240,7 +240,7 @@ static int map_walk(void)
 static int set_up(struct bench *bench)
 {
 	bench->bursts = 1;
-	bench->repetitions = bench->is_short ? 9 : 101;
+	bench->repetitions = bench->is_short ? 5 : 101;
 	single_count = bench->is_short ? SHORT_SINGLES : SINGLES;
 	singles = bench_allocate(single_count, sizeof(*singles));
 	if (bench_cpu_count() < 2)

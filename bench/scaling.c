@@ -387,7 +387,19 @@ static int set_up(struct bench *bench)
 	return bench_describe(bench, by_cpu) || start_crew(bench);
 }
 
-static void set_targets(struct bench_target *targets, const struct plan *plan)
+static struct bench_target targets[] = {
+	{.number = "9",
+	 .text = "two producers, pinned / one",
+	 .limit = 1.03,
+	 .needs_rseq = true},
+	{.number = "22",
+	 .text = "rings by concurrency id that are touched",
+	 .measure = BENCH_TIME,
+	 .limit = 2,
+	 .needs_rseq = true},
+};
+
+static void set_targets(const struct plan *plan)
 {
 	targets[0].of = &plan->cases[plan->counts > 1 ? 1 : 0];
 	targets[0].to = &plan->cases[0];
@@ -401,17 +413,6 @@ static void set_targets(struct bench_target *targets, const struct plan *plan)
 
 int main(int argc, char **argv)
 {
-	struct bench_target targets[] = {
-		{.number = "9",
-		 .text = "two producers, pinned / one",
-		 .limit = 1.03,
-		 .needs_rseq = true},
-		{.number = "22",
-		 .text = "rings by concurrency id that are touched",
-		 .measure = BENCH_TIME,
-		 .limit = 2,
-		 .needs_rseq = true},
-	};
 	struct bench bench = {
 		.name = "scaling",
 		.question = "What does a record cost when more threads record?",
@@ -436,7 +437,7 @@ int main(int argc, char **argv)
 	bench.cases = plan.cases;
 	bench.case_count = plan.count;
 	status = set_up(&bench);
-	set_targets(targets, &plan);
+	set_targets(&plan);
 	if (status == 0) {
 		bench_measure(&bench);
 		status = check_all();

@@ -275,23 +275,25 @@ static const struct bench_target targets[] = {
 	 .needs_rseq = true},
 };
 
+static const char help[] = "In percent of one CPU; 0.10 is 10 ns a "
+			   "record. First the CPU time of a loop\nthat "
+			   "records and takes and releases each "
+			   "sub-buffer, times the rate. Then at\nthat "
+			   "rate in fact: 100 records, a sleep of the "
+			   "rest of the millisecond; the\nconsumer is a "
+			   "thread that sleeps until a sub-buffer is "
+			   "ready, all its CPU time\ncounted, the "
+			   "producer's sleeps not. Batches of over 100 us "
+			   "were interrupted and\ncount as the mean of "
+			   "the others.";
+
 int main(int argc, char **argv)
 {
 	struct bench bench = {
 		.name = "self_monitor",
 		.question = "What does a program pay that records 100,000 "
 			    "events of 32 bytes a second?",
-		.help = "In percent of one CPU; 0.10 is 10 ns a "
-			"record. First the CPU time of a loop\nthat "
-			"records and takes and releases each "
-			"sub-buffer, times the rate. Then at\nthat "
-			"rate in fact: 100 records, a sleep of the "
-			"rest of the millisecond; the\nconsumer is a "
-			"thread that sleeps until a sub-buffer is "
-			"ready, all its CPU time\ncounted, the "
-			"producer's sleeps not. Batches of over 100 us "
-			"were interrupted and\ncount as the mean of "
-			"the others.",
+		.help = help,
 		.heading = "percent of a CPU",
 		.cases = cases,
 		.case_count = CASES,

@@ -19,7 +19,7 @@
 #define BATCH 256u  /* records that are timed together */
 #define TIMES 4096  /* batches of a phase that are kept */
 #define RUNS 20	    /* batches of a producer that ran */
-#define TRIES 10    /* until it ran during a snapshot */
+#define TRIES 5	    /* until it ran during a snapshot */
 #define PAUSE_NS 1000
 
 enum pace {
@@ -372,7 +372,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	bench.bursts = 1;
-	bench.repetitions = bench.is_short ? 5 : 51;
+	bench.repetitions = bench.is_short ? 3 : 51;
 	status = set_up(&bench);
 	if (status)
 		return status;
