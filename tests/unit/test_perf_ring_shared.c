@@ -304,6 +304,7 @@ struct writer {
 	uint64_t next_tag;
 	uint64_t refused;
 	uint64_t late, moves, handled;
+	uint64_t sent, answered; /* signals */
 	uint32_t index;
 	int depth;
 	bool kept[TAGS_MAX];
@@ -338,16 +339,33 @@ static void write_one(struct writer *writer)
 		count_up(&writer->refused);
 }
 
-/* Sent by the consumer at any time. */
-static void handle_signal(int number)
+static void interrupt_self(void)
 {
-	(void)number;
-	if (!self || self->depth >= 2)
+	if (self->depth >= 2)
 		return;
 	self->depth++;
 	count_up(&self->handled);
 	write_one(self);
 	self->depth--;
+}
+
+/* Sent by the consumer at any time. */
+static void handle_signal(int number)
+{
+	(void)number;
+	if (!self)
+		return;
+	count_up(&self->answered);
+	interrupt_self();
+}
+
+/* One at a time: a storm would let a slow machine do nothing else. */
+static void send_signal(struct writer *writer)
+{
+	if (rondo_load_relaxed(&writer->answered) != writer->sent)
+		return;
+	writer->sent++;
+	pthread_kill(writer->thread, SIGUSR1);
 }
 
 /* Moves, gives way, or is interrupted, now and then, at any point. */
@@ -366,7 +384,7 @@ static void disturb(enum perf_point at)
 	} else if (random % 16 == 1) {
 		sched_yield();
 	} else if (random % 16 == 2) {
-		handle_signal(0);
+		interrupt_self();
 	}
 }
 
@@ -469,8 +487,7 @@ every_record_of_threads_that_are_moved_and_interrupted_is_there(void **state)
 		const uint64_t next = test_random(&random);
 
 		if (next % 4 == 0)
-			pthread_kill(run.writer[next % THREADS].thread,
-				     SIGUSR1);
+			send_signal(&run.writer[next % THREADS]);
 		if (next % 8 != 1)
 			read_all(rings);
 		if (next % 16 == 1)
