@@ -157,7 +157,7 @@ run()
 		argument --skipped "$1: was not built"
 		return
 	fi
-	printf '%-14s ' "$1"
+	[ ! -t 1 ] || printf '%s ...' "$1"
 	run_began=$(date +%s)
 	# Its progress goes to the terminal, where there is one.
 	if [ -t 2 ]; then
@@ -172,11 +172,12 @@ run()
 	run_status=$?
 	run_took=$(($(date +%s) - run_began))
 	notes_of "$1"
+	[ ! -t 1 ] || printf '\r'
 	if [ $run_status -eq 0 ]; then
-		printf '\r%-14s %s s\n' "$1" "$run_took"
+		printf '%-14s %s s\n' "$1" "$run_took"
 		return
 	fi
-	printf '\r%-14s FAILED with exit status %s, %s s\n' "$1" $run_status \
+	printf '%-14s FAILED with exit status %s, %s s\n' "$1" $run_status \
 		"$run_took"
 	cat "$results/$1.txt"
 	[ ! -f "$results/$1.err" ] || cat "$results/$1.err"

@@ -71,6 +71,7 @@ def target_rows(results):
                 verdict += f": {row['reason']}"
             if "value" not in row:
                 yield number, row["text"], "-", target["limit"], verdict
+                number = ""
                 continue
             # A figure that decides nothing is no figure.
             value = None if row["reason"] else row["value"]["median"]
