@@ -733,10 +733,14 @@ uint64_t rondo_ring_ready(const struct rondo_map *map)
 
 	for (uint32_t i = 0; i < map->ring_count; i++) {
 		const struct rondo_ring *ring = rondo_map_ring(map, i);
+		/* Below 0 for a moment: taken before who delivered counted. */
+		int64_t more =
+			(int64_t)(rondo_load_relaxed(&ring->delivered) -
+				  rondo_load_relaxed(&ring->overwritten) -
+				  rondo_load_relaxed(&ring->taken));
 
-		ready += rondo_load_relaxed(&ring->delivered) -
-			 rondo_load_relaxed(&ring->overwritten) -
-			 rondo_load_relaxed(&ring->taken);
+		if (more > 0)
+			ready += (uint64_t)more;
 	}
 	return ready;
 }
