@@ -2,16 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Merges what benchmarks wrote with --json, and decides every target.
 
-usage: merge.py [OPTION VALUE]... FILE...
-
-  --out FILE        writes it there [standard output]
-  --targets FILE    the list of targets [targets.json beside this script]
-  --skipped TEXT    "NAME: reason": a program that could not run
-  --note TEXT       what else could not be had, and why
-  --build TEXT      how the programs were built
-  --load TEXT       load averages while they ran
-  --short           few repetitions: shows that it works
-
 A target is met when all of its rows are, missed when any is, otherwise not
 decided. A program that ran and does not say what targets.json expects of it is
 an error, and so is a row with another limit.
@@ -286,15 +276,24 @@ def machine(programs, build):
 # ---- main ----
 
 def arguments():
-    parser = argparse.ArgumentParser(add_help=True, usage=argparse.SUPPRESS)
-    parser.add_argument("files", nargs="+")
-    parser.add_argument("--out")
-    parser.add_argument("--targets", default=str(HERE / "targets.json"))
-    parser.add_argument("--skipped", action="append", default=[])
-    parser.add_argument("--note", action="append", default=[])
-    parser.add_argument("--build", default="unknown")
-    parser.add_argument("--load", default="unknown")
-    parser.add_argument("--short", action="store_true")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE")
+    add("--out", metavar="FILE", help="writes it there [standard output]")
+    add("--targets", metavar="FILE", default=str(HERE / "targets.json"),
+        help="the list of targets [targets.json beside this script]")
+    add("--skipped", metavar="'NAME: REASON'", action="append", default=[],
+        help="a program that could not run")
+    add("--note", metavar="TEXT", action="append", default=[],
+        help="what else could not be had, and why")
+    add("--build", metavar="TEXT", default="unknown",
+        help="how the programs were built")
+    add("--load", metavar="TEXT", default="unknown",
+        help="load averages while they ran")
+    add("--short", action="store_true",
+        help="few repetitions: shows that it works")
     return parser.parse_args()
 
 
