@@ -356,10 +356,6 @@ static bool claim(const struct rondo_place *place, const struct target *target)
 	return true;
 }
 
-#define PACKET_WORD(packet, field)      \
-	((uint64_t *)(void *)(packet) + \
-	 offsetof(struct rondo_packet, field) / 8)
-
 static void move_opening(struct rondo_move *move,
 			 const struct rondo_place *place,
 			 const struct target *target, uint64_t previous)

@@ -396,11 +396,6 @@ void rondo_ring_refusals(const struct rondo_ring *ring,
 
 /* ---- closing ---- */
 
-/* Fields of the packet header that the closer writes, as words. */
-#define PACKET_WORD(packet, field)      \
-	((uint64_t *)(void *)(packet) + \
-	 offsetof(struct rondo_packet, field) / 8)
-
 /*
  * content ends at the last field. Where records are still open one of them may
  * shrink, or become a gap, later: then an empty gap record stands behind them

@@ -50,6 +50,11 @@ struct rondo_move {
 	struct rondo_store stores[RONDO_MOVE_STORES];
 };
 
+/* A field of a packet's header as the word that a store of a move fills. */
+#define PACKET_WORD(packet, field)      \
+	((uint64_t *)(void *)(packet) + \
+	 offsetof(struct rondo_packet, field) / 8)
+
 /* Refused records of a ring, both ways of counting summed. */
 struct rondo_refusals {
 	uint64_t records[RONDO_CAUSES];
