@@ -5,6 +5,7 @@
  */
 #include "consumer_subject.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define BURST 24000u /* records, less than a buffer holds */
@@ -135,7 +136,7 @@ static double sample_with_consumer(struct bench_case *one)
 static double sample_nothing(struct bench_case *one)
 {
 	(void)one;
-	return 0;
+	return NAN;
 }
 
 /* ---- cases and targets ---- */
@@ -353,7 +354,7 @@ int main(int argc, char **argv)
 			"copies\nout what there is. Overwrite: a flight "
 			"recorder; else a full buffer refuses\nrecords. A "
 			"case that cannot be measured here (no rseq, one CPU) "
-			"shows 0. A ratio\nis to rondo with the same "
+			"shows nan. A ratio\nis to rondo with the same "
 			"consumer; rondo's own to rondo without one.",
 		.cases = cases,
 		.case_count = CASES,

@@ -270,7 +270,7 @@ int main(int argc, char **argv)
 			"Cold: after\na walk over more memory than the "
 			"last cache holds. The host's own pauses are\n"
 			"among the worst. A busy ring needs a second "
-			"CPU: else 0.",
+			"CPU: else nan.",
 		.heading = "one call, between fences",
 		.cases = cases,
 		.case_count = CASES,

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <linux/membarrier.h>
+#include <math.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
@@ -135,7 +136,7 @@ double flush_busy(struct bench_case *one)
 	double ns[FLUSHES];
 
 	if (!flush.has_producer)
-		return 0;
+		return NAN;
 	rondo_channel_stats(flush.busy, &before);
 	start_producer();
 	for (int i = 0; i < FLUSHES; i++) {
@@ -153,7 +154,7 @@ double flush_busy(struct bench_case *one)
 double flush_rounds(struct bench_case *one)
 {
 	(void)one;
-	return flush.rounds;
+	return flush.has_producer ? flush.rounds : NAN;
 }
 
 double flush_fence(struct bench_case *one)
@@ -162,7 +163,7 @@ double flush_fence(struct bench_case *one)
 	double ns[FLUSHES];
 
 	if (!flush.has_producer)
-		return 0;
+		return NAN;
 	start_producer();
 	for (int i = 0; i < FLUSHES; i++) {
 		uint64_t began;
