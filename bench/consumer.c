@@ -354,7 +354,7 @@ int main(int argc, char **argv)
 			"copies\nout what there is. Overwrite: a flight "
 			"recorder; else a full buffer refuses\nrecords. A "
 			"case that cannot be measured here (no rseq, one CPU) "
-			"shows nan. A ratio\nis to rondo with the same "
+			"is nan. A ratio\nis to rondo with the same "
 			"consumer; rondo's own to rondo without one.",
 		.cases = cases,
 		.case_count = CASES,

@@ -154,7 +154,7 @@ double flush_busy(struct bench_case *one)
 double flush_rounds(struct bench_case *one)
 {
 	(void)one;
-	return flush.has_producer ? flush.rounds : NAN;
+	return flush.has_producer ? flush.rounds : (double)NAN;
 }
 
 double flush_fence(struct bench_case *one)
