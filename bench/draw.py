@@ -322,8 +322,34 @@ def draw_scaling(results):
     return picture
 
 
+SUSTAINED = (
+    ("rondo, tmpfs", "rondo-memory"),
+    ("LTTng-UST, tmpfs", "lttng-memory"),
+    ("rondo, disk", "rondo-disk"),
+    ("LTTng-UST, disk", "lttng-disk"),
+)
+
+
+def draw_sustained(results):
+    rows = []
+    for name, key in SUSTAINED:
+        waits = results.value("sustained", key)
+        kept = results.value("sustained", f"{key}-lossy")
+        if waits and kept:
+            color = RONDO if key.startswith("rondo") else PEER
+            rows += [(f"{name}: waits for room", color, waits),
+                     ("does not wait, kept", FLOOR, kept)]
+    if not rows:
+        return None
+    picture = Picture("One producer without pause, into files",
+                      "millions of records a second that arrive; more is "
+                      "better")
+    draw_bars(picture, rows, "M/s")
+    return picture
+
+
 PICTURES = {"cost": draw_cost, "consumer": draw_consumer, "latency": draw_tails,
-            "scaling": draw_scaling}
+            "scaling": draw_scaling, "sustained": draw_sustained}
 
 
 def main(words):
