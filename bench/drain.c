@@ -110,8 +110,8 @@ static bool failed;
 static double fail(const struct way *way, const char *what)
 {
 	failed = true;
-	bench_fail("%s, %s: %s: %s", places[way->to][1], way->key, what,
-		   strerror(errno));
+	bench_fail("%s, %s: %s%s%s", places[way->to][1], way->key, what,
+		   errno ? ": " : "", errno ? strerror(errno) : "");
 	return 0;
 }
 

@@ -230,7 +230,7 @@ void kernel_open(int cpu)
 	if (ringbuf)
 		ring_buffer__consume(ringbuf);
 	for (size_t i = 0; i < KERNEL_RINGS; i++)
-		rings[i].found = 0;
+		rings[i].found = rings[i].wrong = rings[i].lost = 0;
 }
 
 void kernel_close(void)
