@@ -180,14 +180,16 @@ int rondo_consumer_close(struct rondo_consumer *consumer)
 /* ---- taking ---- */
 
 /* Of all rings, in turn: the first that has something. */
-static int take_any(struct rondo_consumer *consumer, struct rondo_view *out)
+static int take_any(struct rondo_consumer *consumer, bool over,
+		    struct rondo_view *out)
 {
 	const uint32_t rings = consumer->map->ring_count;
 	uint32_t index = consumer->next;
 	int result = -ENODATA;
 
 	for (uint32_t i = 0; i < rings; i++) {
-		int one = rondo_reader_take(&consumer->readers[index], out);
+		int one =
+			rondo_reader_take(&consumer->readers[index], over, out);
 
 		if (++index == rings)
 			index = 0;
@@ -205,7 +207,7 @@ static int take_any(struct rondo_consumer *consumer, struct rondo_view *out)
 int rondo_consumer_take_ring(struct rondo_consumer *consumer, uint32_t ring,
 			     struct rondo_view *out)
 {
-	return rondo_reader_take(&consumer->readers[ring], out);
+	return rondo_reader_take(&consumer->readers[ring], true, out);
 }
 
 /* Whether nothing more will be recorded, as far as is known. */
@@ -220,7 +222,9 @@ int rondo_consumer_take(struct rondo_consumer *consumer, struct rondo_view *out)
 {
 	/* Before the look: what was recorded until then is seen by it. */
 	bool over = is_over(consumer);
-	int result = take_any(consumer, out);
+	/* Whether another process lives costs more than a look. */
+	int result =
+		take_any(consumer, over || consumer->control->attached, out);
 
 	if (result != -ENODATA)
 		return result;
@@ -230,7 +234,7 @@ int rondo_consumer_take(struct rondo_consumer *consumer, struct rondo_view *out)
 	    rondo_memory_creator_lives(consumer->map))
 		return -EAGAIN;
 	consumer->orphaned = true;
-	return take_any(consumer, out);
+	return take_any(consumer, true, out);
 }
 
 int rondo_consumer_release(struct rondo_consumer *consumer,

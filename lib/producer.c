@@ -153,6 +153,7 @@ static void fill_handle(struct rondo_record *out, const struct rondo_place *at,
 	out->event_id = request->event_id;
 	out->reserved16_ = 0;
 	out->reserved32_ = 0;
+	out->reserved_[0] = out->reserved_[1] = 0;
 }
 
 /* ---- reserve in the sub-buffer that is open ---- */

@@ -444,6 +444,9 @@ void rondo_reader_look(struct rondo_reader *reader, struct rondo_survey *out)
 		look_at_slot(reader, beyond, load_slot(reader, k), out);
 	}
 	note_stalls(reader, out);
+	/* Whoever is told of these takes them next, counted or not yet. */
+	if (out->readable)
+		reader->looked_at = 0;
 	reader->settled = !out->oldest || ahead(rondo_slot_number(out->oldest),
 						reader->cursor) >= 0;
 	move_cursor(reader,
@@ -687,7 +690,30 @@ static int quarantine(struct rondo_reader *reader, uint64_t slot,
 	return 0;
 }
 
-int rondo_reader_take(struct rondo_reader *reader, struct rondo_view *out)
+/*
+ * Who asks in a loop shall not pull the head's cache line from the producers
+ * each time: while nothing was delivered and nothing stalls, a look that is
+ * LOOK_NS old will do.
+ */
+#define LOOK_NS 20000
+
+static bool nothing_new(struct rondo_reader *reader)
+{
+	uint64_t delivered = rondo_load_relaxed(&reader->ring->delivered);
+	int64_t now = rondo_os_monotonic_ns();
+	bool same = delivered == reader->looked_delivered && reader->settled &&
+		    !reader->marked && reader->deadline == RONDO_NEVER &&
+		    now - reader->looked_at < LOOK_NS;
+
+	if (!same) {
+		reader->looked_delivered = delivered;
+		reader->looked_at = now;
+	}
+	return same;
+}
+
+int rondo_reader_take(struct rondo_reader *reader, bool over,
+		      struct rondo_view *out)
 {
 	struct rondo_survey survey;
 	uint64_t slot = load_slot(reader, reader->cursor);
@@ -698,6 +724,8 @@ int rondo_reader_take(struct rondo_reader *reader, struct rondo_view *out)
 	    slot_says(slot, RONDO_SLOT_READABLE, reader->cursor) &&
 	    rondo_slot_pages(slot) < rondo_map_page_sets(reader->map))
 		result = take_slot(reader, slot, out);
+	if (result == LOST_RACE && !over && nothing_new(reader))
+		return -EAGAIN;
 	for (int i = 0; result == LOST_RACE && i < MAX_TAKE_TRIES; i++) {
 		rondo_reader_look(reader, &survey);
 		slot = survey.oldest;

@@ -36,7 +36,9 @@ struct rondo_reader {
 	int64_t deadline;	 /* when they are quarantined, monotonic */
 	uint32_t marked;	 /* slots whose sub-buffer was copied out */
 	uint32_t index;
-	bool settled; /* nothing before the cursor is left to take */
+	bool settled;	   /* nothing before the cursor is left to take */
+	int64_t looked_at; /* monotonic; when the head was read last */
+	uint64_t looked_delivered; /* ring->delivered before that */
 };
 
 /* One look at a ring. */
@@ -61,9 +63,13 @@ void rondo_reader_close(struct rondo_reader *reader, bool abandon);
 
 void rondo_reader_look(struct rondo_reader *reader, struct rondo_survey *out);
 
-/* 0; -EAGAIN something is not ready; -ENODATA the ring is empty; -ENOSPC,
- * -ENOMEM: as rondo_consumer_take. */
-int rondo_reader_take(struct rondo_reader *reader, struct rondo_view *out);
+/*
+ * over: nothing is recorded any more, so the answer is final. 0; -EAGAIN
+ * something is not ready; -ENODATA the ring is empty; -ENOSPC, -ENOMEM: as
+ * rondo_consumer_take.
+ */
+int rondo_reader_take(struct rondo_reader *reader, bool over,
+		      struct rondo_view *out);
 
 /* 0 or -EINVAL. */
 int rondo_reader_release(struct rondo_reader *reader,

@@ -47,7 +47,7 @@ static void come_back(void)
 /* Marks what test_record records. */
 static struct rondo_mark record_and_mark(uint32_t bytes)
 {
-	struct rondo_record record;
+	struct rondo_record record = {0};
 
 	test_reserve(&ring, bytes, &record);
 	assert_int_equal(rondo_commit(&record), 0);

@@ -204,7 +204,7 @@ static void a_flush_leaves_an_empty_ring_alone(void **state)
 
 static void a_flush_with_an_open_record_delivers_at_its_commit(void **state)
 {
-	struct rondo_record record;
+	struct rondo_record record = {0};
 
 	(void)state;
 	for (uint32_t before = 0; before < 3; before++) {

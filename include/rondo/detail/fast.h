@@ -103,6 +103,9 @@ rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 	out->ring_id = (uint32_t)id;
 	out->bytes = bytes;
 	out->event_id = event_id;
+	out->reserved16_ = 0;
+	out->reserved32_ = 0;
+	out->reserved_[0] = out->reserved_[1] = 0;
 	return RONDO_FAST_DONE;
 }
 
