@@ -348,8 +348,36 @@ def draw_sustained(results):
     return picture
 
 
+DRAINED = (("memory", "tmpfs"), ("disk", "disk"),
+           ("durable", "disk, synced"), ("pipe", "pipe"),
+           ("unix", "unix socket"), ("tcp", "127.0.0.1"))
+WAYS = (("raw", "write(2) alone", FLOOR), ("write", "write", RONDO),
+        ("writer", "rondo_writer", RONDO), ("splice", "splice", OTHER),
+        ("vmsplice", "vmsplice", OTHER), ("sendfile", "sendfile", OTHER),
+        ("direct", "O_DIRECT", OTHER), ("uring", "io_uring", OTHER))
+
+
+def draw_drain(results):
+    rows = []
+    for sink, name in DRAINED:
+        for way, text, color in WAYS:
+            numbers = results.value("drain", f"{sink}-{way}")
+            if numbers:
+                rows.append((f"{name}: {text}", color, numbers))
+    if not rows:
+        return None
+    picture = Picture("Getting sub-buffers out",
+                      "GB a second, sub-buffers of 1 MiB; more is better")
+    legend(picture, (("bytes that nobody takes or releases", FLOOR),
+                     ("take, write, release", RONDO),
+                     ("take, another way, release", OTHER)))
+    draw_bars(picture, rows, "GB/s")
+    return picture
+
+
 PICTURES = {"cost": draw_cost, "consumer": draw_consumer, "latency": draw_tails,
-            "scaling": draw_scaling, "sustained": draw_sustained}
+            "scaling": draw_scaling, "sustained": draw_sustained,
+            "drain": draw_drain}
 
 
 def main(words):

@@ -8,12 +8,15 @@ usage: show.py RESULTS                     prints the tables
 
 In a document a line <!-- table: KIND --> begins a table and <!-- end --> ends
 it; KIND is machine, targets, missing, or cases NAME for all that bench-NAME
-measured.
+measured; with PATTERN... after it for some of that, by key, or with but
+PATTERN... for the others.
 """
+import fnmatch
 import json
 import re
 import sys
 
+BUT = ("but",)
 # What is printed of each program: the cases, both sides of each comparison.
 MAIN = (
     ("One record", "record",
@@ -22,24 +25,24 @@ MAIN = (
       "floor-64",
       "inline-64", "floor-256", "inline-256", "atomic-16", "full-16",
       "stopped-16", "crossing")),
-    ("A live consumer", "consumer", None),
-    ("Other tracers and queues", "peers", None),
+    ("A live consumer", "consumer", ()),
+    ("Other tracers and queues", "peers", ()),
     ("A single record, tails and cold caches", "latency",
      ("empty-p50", "floor-16-p50", "floor-16-p99.9", "inline-16-p50",
       "inline-16-p99", "inline-16-p99.9", "inline-16-p99.99",
       "call-16-p50", "call-16-p99.9", "cold-empty", "cold-floor-16",
       "cold-inline-16", "flush-nothing", "flush-idle", "flush-busy",
       "flush-fence")),
-    ("More threads", "scaling", None),
-    ("Sustained", "sustained", None),
-    ("Draining", "drain", None),
+    ("More threads", "scaling", ()),
+    ("Sustained", "sustained", ()),
+    ("Draining", "drain", BUT + ("*-cpu",)),
     ("Records inside records", "nesting",
      ("calls-0", "calls-1", "calls-2", "calls-3", "calls-4")),
     ("Memory", "footprint",
      ("ring", "ring-64", "ring-1024", "channel", "bytes-8", "bytes-16",
       "bytes-64", "lines-control", "lines-data")),
-    ("100,000 records a second", "self_monitor", None),
-    ("A snapshot", "snapshot", None),
+    ("100,000 records a second", "self_monitor", ()),
+    ("A snapshot", "snapshot", ()),
 )
 
 
@@ -82,9 +85,17 @@ def target_rows(results):
             number = ""
 
 
-def case_rows(program, keys):
+def is_chosen(key, patterns):
+    is_other = patterns[:1] == BUT
+    if is_other:
+        patterns = patterns[1:]
+    return not patterns or is_other != any(
+        fnmatch.fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def case_rows(program, patterns):
     for one in program["cases"]:
-        if keys is not None and one["key"] not in keys:
+        if not is_chosen(one["key"], patterns):
             continue
         value = one["value"]
         # What could not be measured took no time.
@@ -131,13 +142,13 @@ def count(results):
 # ---- on the terminal ----
 
 def print_cases(results):
-    for title, name, keys in MAIN:
+    for title, name, patterns in MAIN:
         program = results["programs"].get(name)
         if not program:
             continue
         print(f"\n{title + f' (bench-{name})':37} {'median':>8} {'min':>8} "
               f"{'max':>8}       {'ratio':>6} to")
-        for row in case_rows(program, keys):
+        for row in case_rows(program, patterns):
             text, median, least, most, unit, ratio, base = row
             print(f"{text:37} {median:>8} {least:>8} {most:>8} {unit:5} "
                   f"{ratio:>6} {base}".rstrip())
@@ -194,13 +205,13 @@ def block(results, kind):
     if words == ["missing"]:
         return [f"- {text}" for text in missing_rows(results)] or [
             "Nothing was missing."]
-    if len(words) == 2 and words[0] == "cases":
+    if len(words) >= 2 and words[0] == "cases":
         program = results["programs"].get(words[1])
         if not program:
             return [f"bench-{words[1]} was not run."]
         return table(("", "median", "least", "most", "", "ratio", "to"),
                      ("---", "---:", "---:", "---:", "---", "---:", "---"),
-                     case_rows(program, None))
+                     case_rows(program, tuple(words[2:])))
     raise ValueError(f"there is no table of {kind}")
 
 

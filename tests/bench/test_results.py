@@ -268,6 +268,14 @@ class Results(unittest.TestCase):
         self.assertIn("<!-- end -->\nwords\n", self.page())
         self.assertNotIn("old", self.page())
 
+    def test_a_table_may_be_of_some_cases(self):
+        for words, there, absent in (("rec*", "record", "floor"),
+                                     ("but rec*", "floor", "record")):
+            self.document(f"<!-- table: cases left {words} -->\n"
+                          "<!-- end -->\n")
+            self.assertIn(f"| the {there} |", self.page())
+            self.assertNotIn(f"| the {absent} |", self.page())
+
     def test_a_renewed_document_is_renewed(self):
         text = "<!-- table: machine -->\n<!-- end -->\n"
         self.assertEqual(self.document(text, "--check").returncode, 1)
