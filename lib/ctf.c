@@ -24,6 +24,8 @@
 #include "event.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
+#define LONG_NS (NS_PER_SECOND / 100) /* enough to measure a frequency */
+#define TOLERANCE_NS 10000	      /* of pairs that were hard to read */
 
 /* A growing text; failed stays set. */
 struct text {
@@ -125,26 +127,27 @@ static uint64_t distance(uint64_t a, uint64_t b)
 	return a > b ? a - b : b - a;
 }
 
-/* Between two pairs, if time passed, and about as fast as known says: wall
- * time may have been set meanwhile. */
-static bool rate_between(const struct rondo_clock_pair *begin,
-			 const struct rondo_clock_pair *end, struct rate known,
-			 struct rate *out)
+static bool measure(const struct rondo_clock_pair *begin,
+		    const struct rondo_clock_pair *end, struct rate *out)
 {
-	struct rate rate = {end->ticks - begin->ticks, end->ns - begin->ns};
+	out->ticks = end->ticks - begin->ticks;
+	out->ns = end->ns - begin->ns;
+	return end->ticks > begin->ticks && end->ns > begin->ns;
+}
 
-	if (end->ticks <= begin->ticks || end->ns <= begin->ns ||
-	    distance(rate_to_ns(known, rate.ticks), rate.ns) >
-		    10000 + rate.ns / 100)
-		return false;
-	*out = rate;
-	return true;
+/* Whether wall time went as another measurement says, and was not set. */
+static bool agrees(struct rate measured, struct rate other)
+{
+	return distance(rate_to_ns(other, measured.ticks), measured.ns) <=
+	       TOLERANCE_NS + measured.ns / 100;
 }
 
 /*
  * From the channel's creation to the end, where this agrees with what was read
  * at begin: the longest measurement is the best, for records before begin and
- * for short recordings. Else from begin to end. False: neither makes sense.
+ * for short recordings. Else from begin to end. What the machine says of its
+ * clock need not be true: what happened before begin is as good a witness.
+ * False: nothing makes sense.
  */
 static bool choose_rate(const struct rondo_map *map, struct rate known,
 			const struct rondo_clock_pair *begin,
@@ -155,16 +158,21 @@ static bool choose_rate(const struct rondo_map *map, struct rate known,
 		.ticks = rondo_load_relaxed(&super->clock_base_ticks),
 		.ns = rondo_load_relaxed(&super->clock_base_ns),
 	};
-	struct rate rate;
+	struct rate all, late, early;
+	bool have_late = measure(begin, end, &late);
 
-	if (rate_between(&creation, end, known, &rate) &&
-	    rate.ns >= NS_PER_SECOND / 100 && begin->ticks <= end->ticks &&
-	    distance(rate_to_ns(rate, end->ticks - begin->ticks),
-		     end->ns - begin->ns) <= 500) {
-		*out = rate;
+	if (measure(&creation, end, &all) && all.ns >= LONG_NS &&
+	    agrees(all, known) && begin->ticks <= end->ticks &&
+	    distance(rate_to_ns(all, late.ticks), late.ns) <= 500) {
+		*out = all;
 		return true;
 	}
-	return rate_between(begin, end, known, out);
+	if (!have_late ||
+	    (!agrees(late, known) &&
+	     !(measure(&creation, begin, &early) && agrees(late, early))))
+		return false;
+	*out = late;
+	return true;
 }
 
 /* Time as frequency says, and as it is at one point. */

@@ -1057,6 +1057,82 @@ static void a_child_of_fork_leaves_the_trace_alone(void **state)
 	tear_down(&fixture);
 }
 
+/* ---- other processes' channels ---- */
+
+/* Records, leaves some of it in an open sub-buffer, and dies. */
+static void record_and_die(const char *path, uint64_t count)
+{
+	struct rondo_config config = small_config(0);
+	struct fixture fixture;
+	uint64_t value;
+
+	config.path = path;
+	if (rondo_channel_create(&config, &fixture.channel))
+		_exit(1);
+	fixture.id = add_class(fixture.channel, "t:sample", sample_fields,
+			       TEST_COUNT(sample_fields));
+	for (value = 0; value < count; value++)
+		if (record(&fixture, 0, value))
+			_exit(2);
+	kill(getpid(), SIGKILL);
+}
+
+static void what_a_dead_program_recorded_is_written(void **state)
+{
+	char scratch[512], path[600], directory[600], *events;
+	struct rondo_channel *channel;
+	struct rondo_writer *writer;
+	pid_t child;
+
+	(void)state;
+	pin();
+	trace_scratch(scratch);
+	snprintf(path, sizeof(path), "%s/channel", scratch);
+	snprintf(directory, sizeof(directory), "%s/trace", scratch);
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		record_and_die(path, 300);
+	assert_int_equal(status_of(child), -1);
+	assert_int_equal(rondo_channel_attach_path(path, &channel), 0);
+	assert_int_equal(rondo_writer_open(channel, directory, &writer), 0);
+	assert_int_equal(rondo_writer_close(writer), 0);
+	assert_int_equal(rondo_channel_destroy(channel), 0);
+	events = trace_read_clean(directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), 300);
+	free(events);
+	trace_remove(scratch);
+}
+
+static void another_writes_what_a_living_program_delivered(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct rondo_channel *attached;
+	struct fixture fixture;
+	uint64_t value = 0;
+	char *events;
+
+	(void)state;
+	pin();
+	set_up_channel(&fixture, &config);
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(fixture.channel),
+					      &attached),
+			 0);
+	assert_int_equal(rondo_writer_open(attached, fixture.directory,
+					   &fixture.writer),
+			 0);
+	while (value < 300)
+		assert_int_equal(record(&fixture, 0, value++), 0);
+	rondo_channel_flush(fixture.channel);
+	assert_int_equal(record(&fixture, 0, value++), 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(rondo_channel_destroy(attached), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_in_range(count_ascending(events, 0, 0), 300, 301);
+	free(events);
+	tear_down(&fixture);
+}
+
 /* ---- the thread ---- */
 
 static uint64_t packets_of(const struct fixture *fixture)
@@ -1190,6 +1266,9 @@ int main(void)
 		cmocka_unit_test(a_full_disk_leaves_whole_packets),
 		cmocka_unit_test(a_full_disk_leaves_no_empty_file),
 		cmocka_unit_test(a_child_of_fork_leaves_the_trace_alone),
+		cmocka_unit_test(what_a_dead_program_recorded_is_written),
+		cmocka_unit_test(
+			another_writes_what_a_living_program_delivered),
 		cmocka_unit_test(the_thread_can_be_stopped_and_started),
 		cmocka_unit_test(the_thread_rests_while_the_channel_is_stopped),
 		cmocka_unit_test(the_thread_handles_no_signal),

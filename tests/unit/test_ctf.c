@@ -498,6 +498,28 @@ static void a_wall_clock_that_was_set_does_not_bend_durations(void **state)
 	tear_down(&fixture);
 }
 
+/* Firmware that tells a wrong one, emulators. */
+static void a_frequency_that_is_not_true_is_measured(void **state)
+{
+	const uint64_t millihertz = UINT64_C(2600000000000);
+	struct rondo_clock_pair begin, end;
+	struct clock_text clock;
+	struct fixture fixture;
+	struct rondo_map map;
+
+	(void)state;
+	set_up(&fixture, 0, RONDO_CLOCK_MONOTONIC);
+	map = *fixture.map;
+	map.clock = RONDO_CLOCK_FASTEST;
+	set_creation(&map, UINT64_C(62500000));
+	begin = pair_at(map.super, millihertz, SECOND / 1000);
+	end = pair_at(map.super, millihertz, SECOND);
+	clock = clock_of(&map, &begin, &end);
+	assert_in_range(error_at(&clock, &begin), 0, 999);
+	assert_in_range(error_at(&clock, &end), 0, 999);
+	tear_down(&fixture);
+}
+
 static void kernel_clocks_need_no_measurement(void **state)
 {
 	const struct rondo_clock_pair begin = {5 * SECOND, NOW_NS};
@@ -538,6 +560,7 @@ int main(void)
 			the_time_before_a_short_recording_is_right_too),
 		cmocka_unit_test(
 			a_wall_clock_that_was_set_does_not_bend_durations),
+		cmocka_unit_test(a_frequency_that_is_not_true_is_measured),
 		cmocka_unit_test(kernel_clocks_need_no_measurement),
 	};
 
