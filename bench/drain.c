@@ -17,9 +17,10 @@
 #include "snapshot_trace.h"
 
 #define SUBBUF_BYTES (UINT64_C(1) << 20)
-#define SUBBUFS 16u
+#define SUBBUFS 8u /* a round of them is over before its turn on a CPU is */
 #define ROUND_BYTES (SUBBUFS * SUBBUF_BYTES)
-#define RECORD_BYTES 2032u
+#define RECORD_BYTES 16u
+#define LARGE_BYTES 2032u
 #define RECORDS_MAX (2 * ROUND_BYTES / RECORD_BYTES)
 
 /* When views are taken and given back. */
@@ -38,33 +39,37 @@ struct way {
 	const char *name;
 	double ns_per_kib; /* CPU time of the last round */
 	bool is_checked;
+	bool is_large; /* the writer's: records */
 };
 
-#define RAW(s)                                                              \
-	{                                                                   \
-		s, LOAN_NONE, ship_write, "raw", "write(2) alone", 0, false \
+#define RAW(s)                                               \
+	{                                                    \
+		.to = s, .loan = LOAN_NONE, .key = "raw",    \
+		.name = "write(2) alone", .ship = ship_write \
 	}
-#define WRITE(s)                                                               \
-	{                                                                      \
-		s, LOAN_ONE, ship_write, "write", "  take, write, release", 0, \
-			false                                                  \
+#define WAY(s, l, f, k, n)                                              \
+	{                                                               \
+		.to = s, .loan = l, .ship = f, .key = k, .name = "  " n \
 	}
-#define WAY(s, l, f, k, n)                   \
-	{                                    \
-		s, l, f, k, "  " n, 0, false \
+#define WRITE(s) WAY(s, LOAN_ONE, ship_write, "write", "take, write, release")
+#define WRITER(s)                                                             \
+	WAY(s, LOAN_ONE, NULL, "writer", "rondo_writer, records of 16 B"),    \
+	{                                                                     \
+		.to = s, .loan = LOAN_ONE, .key = "writer-large",             \
+		.name = "  rondo_writer, records of 2032 B", .is_large = true \
 	}
 
 static struct way ways[] = {
 	RAW(SINK_MEMORY),
 	WRITE(SINK_MEMORY),
-	WAY(SINK_MEMORY, LOAN_ONE, NULL, "writer", "rondo_writer"),
+	WRITER(SINK_MEMORY),
 	WAY(SINK_MEMORY, LOAN_ONE, ship_splice, "splice", "splice"),
 	WAY(SINK_MEMORY, LOAN_ONE, ship_vmsplice, "vmsplice", "vmsplice"),
 	WAY(SINK_MEMORY, LOAN_ONE, ship_sendfile, "sendfile", "sendfile"),
 	WAY(SINK_MEMORY, LOAN_ALL, ship_uring, "uring", "io_uring"),
 	RAW(SINK_DISK),
 	WRITE(SINK_DISK),
-	WAY(SINK_DISK, LOAN_ONE, NULL, "writer", "rondo_writer"),
+	WRITER(SINK_DISK),
 	WAY(SINK_DISK, LOAN_ONE, ship_splice, "splice", "splice"),
 	WAY(SINK_DISK, LOAN_ONE, ship_vmsplice, "vmsplice", "vmsplice"),
 	WAY(SINK_DISK, LOAN_ONE, ship_sendfile, "sendfile", "sendfile"),
@@ -101,7 +106,7 @@ static const char *const places[][2] = {
 };
 
 static struct sink sinks[SINK_KINDS];
-static struct rondo_channel *channel, *written;
+static struct rondo_channel *channel, *written, *written_large;
 static struct rondo_consumer *consumer;
 static struct rondo_view views[SUBBUFS];
 static uint64_t records;
@@ -117,16 +122,23 @@ static double fail(const struct way *way, const char *what)
 
 /* ---- sub-buffers, full ones ---- */
 
+static bool record(struct rondo_channel *where)
+{
+	const unsigned words =
+		(where == written_large ? LARGE_BYTES : RECORD_BYTES) / 8;
+
+	if (!bench_record(where, words, records, records ^ BENCH_MIX))
+		return false;
+	records++;
+	return true;
+}
+
 static bool fill(struct rondo_channel *where)
 {
 	uint64_t count = 0;
 
-	while (count < RECORDS_MAX &&
-	       bench_record(where, RECORD_BYTES / 8, records,
-			    records ^ BENCH_MIX)) {
-		records++;
+	while (count < RECORDS_MAX && record(where))
 		count++;
-	}
 	return rondo_channel_flush(where) >= 0 && count < RECORDS_MAX;
 }
 
@@ -203,13 +215,25 @@ static double go_round(struct way *way, struct sink *sink)
 
 /* ---- the writer, which makes files of its own ---- */
 
+/* A packet of one record: the stream file is there, and described. */
+static bool write_first(struct rondo_channel *from, struct rondo_writer *writer)
+{
+	return record(from) && rondo_channel_flush(from) == 1 &&
+	       rondo_writer_step(writer, 0) == 1;
+}
+
+static struct rondo_channel *source_of(const struct way *way)
+{
+	return way->is_large ? written_large : written;
+}
+
 static double write_round(struct way *way, struct rondo_writer *writer)
 {
 	const struct sink *sink = &sinks[way->to];
 	uint64_t ns, cpu_ns;
 	int packets;
 
-	if (!fill(written))
+	if (!write_first(source_of(way), writer) || !fill(source_of(way)))
 		return fail(way, "filling");
 	cpu_ns = sink_cpu_ns(sink);
 	ns = bench_now_ns();
@@ -234,7 +258,7 @@ static double run_writer(struct way *way)
 		 (int)strlen(sinks[way->to].path) - 7, sinks[way->to].path);
 	if (!mkdtemp(directory))
 		return fail(way, directory);
-	errno = -rondo_writer_open(written, directory, &writer);
+	errno = -rondo_writer_open(source_of(way), directory, &writer);
 	if (errno)
 		return fail(way, directory);
 	rate = write_round(way, writer);
@@ -305,12 +329,16 @@ static void name_case(size_t index)
 		cases[index].base = NULL;
 }
 
+/* Where in ways they stand. */
 enum {
+	MEMORY_RAW = 0,
 	MEMORY_WRITE = 1,
 	MEMORY_WRITER = 2,
-	DISK_WRITE = 8,
-	DISK_WRITER = 9,
-	UNIX_WRITE = 24,
+	DISK_RAW = 8,
+	DISK_WRITE = 9,
+	DISK_WRITER = 10,
+	UNIX_RAW = 25,
+	UNIX_WRITE = 26,
 };
 
 #define TARGET(t, i, raw)                                                      \
@@ -320,11 +348,12 @@ enum {
 	}
 
 static struct bench_target targets[] = {
-	TARGET("take, write, release / write(2), tmpfs", MEMORY_WRITE, 0),
-	TARGET("  disk", DISK_WRITE, 7),
-	TARGET("  unix socket", UNIX_WRITE, 23),
-	TARGET("rondo_writer / write(2), tmpfs", MEMORY_WRITER, 0),
-	TARGET("  disk", DISK_WRITER, 7),
+	TARGET("take, write, release / write(2), tmpfs", MEMORY_WRITE,
+	       MEMORY_RAW),
+	TARGET("  disk", DISK_WRITE, DISK_RAW),
+	TARGET("  unix socket", UNIX_WRITE, UNIX_RAW),
+	TARGET("rondo_writer / write(2), tmpfs", MEMORY_WRITER, MEMORY_RAW),
+	TARGET("  disk", DISK_WRITER, DISK_RAW),
 };
 #define TARGETS (sizeof(targets) / sizeof(targets[0]))
 
@@ -408,6 +437,7 @@ static int set_up_channels(struct bench *bench)
 
 	if (bench_channel(&config, "drain", RECORD_BYTES, &channel) ||
 	    bench_channel(&config, "written", RECORD_BYTES, &written) ||
+	    bench_channel(&config, "large", LARGE_BYTES, &written_large) ||
 	    bench_describe(bench, channel))
 		return 1;
 	result = rondo_consumer_open(channel, &consumer);
@@ -443,6 +473,7 @@ static void tear_down(void)
 	rondo_consumer_close(consumer);
 	rondo_channel_destroy(channel);
 	rondo_channel_destroy(written);
+	rondo_channel_destroy(written_large);
 }
 
 int main(int argc, char **argv)
@@ -451,14 +482,15 @@ int main(int argc, char **argv)
 		.name = "drain",
 		.question = "What does it cost to get sub-buffers into files, "
 			    "pipes and sockets?",
-		.help = "16 full sub-buffers of 1 MiB each time. The ratio is "
-			"to write(2) of such bytes\nby somebody who has "
-			"nothing to take or release. Files are new ones each "
-			"time; disk:\nTMPDIR, or /var/tmp. Pipes and sockets "
-			"are read on another CPU; it is over when\nall was "
-			"read. CPU time is that of the process without the "
-			"reader; the kernel's own\nthreads are not in it. The "
-			"first round of each way is compared with what was there.",
+		.help = "8 full sub-buffers of 1 MiB each time, records of 16 "
+			"bytes. The ratio is to\nwrite(2) of such bytes by "
+			"somebody who has nothing to take or release. Files "
+			"are\nnew ones each time; disk: TMPDIR, or /var/tmp. "
+			"Pipes and sockets are read on\nanother CPU; it is "
+			"over when all was read. CPU time is that of the "
+			"process without\nthe reader; the kernel's own threads "
+			"are not in it. The first round of each way is\n"
+			"compared with what was there.",
 		.heading = "GB a second, then CPU time",
 		.cases = cases,
 		.case_count = 2 * WAYS,
