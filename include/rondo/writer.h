@@ -30,10 +30,16 @@ struct rondo_writer_stats {
  * Opens a trace directory, makes it when missing (its parent must exist), and
  * becomes the channel's consumer.
  *
- * directory: empty or missing. The path is kept, made absolute.
+ * What the channel lost before is not in the trace's counts. The channel may be
+ * an attached one: of a living program, whose open sub-buffers come when it
+ * flushes them; or of a dead one, all of which is written by close.
+ *
+ * directory: empty or missing; made with mode 0700. The path is kept, made
+ *   absolute.
  * out: owned by the caller, for rondo_writer_close.
- * Results: 0; -EBUSY the channel has a consumer; -ENOTEMPTY; what mkdir(2) and
- *   open(2) return; -ENOMEM.
+ * Results: 0; -EINVAL; -EBUSY the channel has a consumer; -ENOTEMPTY; what
+ *   mkdir(2) and open(2) return; -EPROTO the channel's memory is damaged;
+ *   -ESHUTDOWN a child of fork; -ENOMEM.
  * Context: thread. Progress: blocking. Cost: file system. Ordering: none.
  */
 RONDO_API int rondo_writer_open(struct rondo_channel *channel,
@@ -43,34 +49,51 @@ RONDO_API int rondo_writer_open(struct rondo_channel *channel,
 /*
  * Waits up to timeout_ns for sub-buffers and writes all that are ready.
  * Whole packets only: what a full disk cuts is truncated away, counted, and
- * the step returns the error; the next step goes on.
+ * the step returns the error; the next step goes on. The trace can be read
+ * after each step, and after a crash.
  *
- * Results: packets written; -EINTR; what write(2) returns.
- * Context: owner. Progress: blocking. Cost: the copy into the page cache.
+ * A record's payload must be as its class says: the C struct (with or without
+ * the padding at its end), then the strings and sequences. One that is not
+ * would spoil all behind it for readers; it becomes a gap, counted malformed.
+ *
+ * Results: packets written; -EINTR; -EBUSY the thread does it; -ESHUTDOWN a
+ *   child of fork; what write(2) returns, -EFBIG before a file size limit.
+ * Context: owner. Progress: blocking. Cost: the copy into the page cache, and
+ *   5 ns for each record. Ordering: none.
  */
 RONDO_API int rondo_writer_step(struct rondo_writer *writer,
 				int64_t timeout_ns);
 
 /*
- * A thread that steps until rondo_writer_stop, all signals blocked in it.
+ * A thread that steps until rondo_writer_stop, all signals blocked in it. It
+ * sleeps until something is ready. stop waits for the step it is in; none is
+ * running: fine.
  *
- * Results: 0; -EALREADY; what pthread_create(3) returns.
- * Context: owner. Progress: blocking.
+ * Results: 0; -EALREADY; -ESHUTDOWN a child of fork; what pthread_create(3)
+ *   returns.
+ * Context: owner. Progress: blocking. Cost: a thread. Ordering: what the thread
+ *   did is done when stop returns.
  */
 RONDO_API int rondo_writer_start(struct rondo_writer *writer);
 RONDO_API int rondo_writer_stop(struct rondo_writer *writer);
 
-/* Context: any. */
+/*
+ * What was written so far, by the thread too.
+ *
+ * Results: 0. Context: any. Progress: wait-free. Cost: loads. Ordering: none.
+ */
 RONDO_API int rondo_writer_stats(const struct rondo_writer *writer,
 				 struct rondo_writer_stats *out);
 
 /*
  * Flushes the channel, writes what is left, measures the clock once more,
- * completes the metadata and closes. NULL is fine.
+ * completes the metadata and closes. NULL is fine. For records that are still
+ * open it waits up to twice stall_ms. In a child of fork it gives memory and
+ * descriptors back and leaves the trace to the parent.
  *
- * Results: 0; the first error that cost a packet. The writer is gone either
- *   way.
- * Context: owner. Progress: blocking.
+ * Results: 0; the first error that cost a packet or the last metadata. The
+ *   writer is gone either way.
+ * Context: owner. Progress: blocking. Cost: file system. Ordering: none.
  */
 RONDO_API int rondo_writer_close(struct rondo_writer *writer);
 
@@ -79,8 +102,9 @@ RONDO_API int rondo_writer_close(struct rondo_writer *writer);
  * then takes what is readable up to that moment, oldest first. Producers go on;
  * with fewer spares than sub-buffers they may overwrite some of it meanwhile.
  *
- * Results: packets written; else as rondo_writer_open.
- * Context: thread. Progress: blocking.
+ * Results: packets written; else as rondo_writer_open and rondo_writer_close.
+ * Context: thread. Progress: blocking. Cost: file system. Ordering: what was
+ *   committed before the call, and not overwritten meanwhile, is in it.
  */
 RONDO_API int rondo_snapshot(struct rondo_channel *channel,
 			     const char *directory);
