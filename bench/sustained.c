@@ -321,6 +321,8 @@ static const char *reason_against(const struct flood *flood)
 
 	if (flood->tracer == LTTNG && lttng_missing())
 		return lttng_missing();
+	if (flood->tracer == LTTNG && flood->is_on_disk && bench_of->is_short)
+		return "not with --short";
 	if (bench_cpu_count() < 2)
 		return "one CPU";
 	snprintf(reason, sizeof(reason), "%s cannot be written to", parent);
