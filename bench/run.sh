@@ -109,7 +109,7 @@ rondo_need gcc libc6-dev meson ninja-build pkgconf python3 liburcu-dev || exit 1
 # What peers need: all at once, or else one after another.
 optional=$(sed '/^#/d' bench/peers/packages) || exit 1
 # shellcheck disable=SC2086
-if ! rondo_need $optional >"$scratch/log" 2>&1; then
+if ! rondo_need $optional 2>"$scratch/log"; then
 	why="not installed: it takes root"
 	[ "$(id -u)" -ne 0 ] || why="cannot be installed"
 	for package in $optional; do
