@@ -325,6 +325,33 @@ class Results(unittest.TestCase):
         text = "".join(picture.getroot().itertext())
         self.assertIn("a <processor> & co", text)
 
+    # ---- what is published ----
+
+    def test_the_page_shows_its_results(self):
+        docs = ROOT / "docs"
+        run = self.run_script("show.py", str(docs / "performance.json"),
+                              "--check", str(docs / "performance.md"))
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+
+    def test_its_pictures_are_of_these_results(self):
+        docs = ROOT / "docs"
+        out = self.folder / "pictures"
+        run = self.run_script("draw.py", str(docs / "performance.json"),
+                              str(out))
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        page = (docs / "performance.md").read_text(encoding="utf-8")
+        self.assertEqual({path.name for path in out.glob("*")},
+                         set(re.findall(r"\(pictures/([^)]+)\)", page)))
+        for path in out.glob("*"):
+            self.assertEqual(path.read_text(encoding="utf-8"),
+                             (docs / "pictures" / path.name).read_text(
+                                 encoding="utf-8"))
+
+    def test_it_was_measured_in_full(self):
+        results = json.loads((ROOT / "docs/performance.json").read_text())
+        self.assertFalse(results["short"])
+        self.assertEqual(len(results["targets"]), 22)
+
     # ---- the command ----
 
     def test_wrong_arguments_of_the_command_are_refused_with_its_usage(self):
