@@ -269,6 +269,36 @@ static void a_damaged_packet_can_be_read_once_it_is_mended(void **state)
 	mend_at_random(4096);
 }
 
+/* In a run of one class, which is told by its headers: times, and the end. */
+static void a_run_of_one_class_ends_where_it_is_not_sound(void **state)
+{
+	const char data[16] = "0123456789abcde";
+	struct fixture fixture;
+	struct packet *packet = &fixture.packet;
+	uint64_t stale, size;
+
+	(void)state;
+	set_up(&fixture, 2032);
+	for (uint64_t i = 0; i < 20; i++)
+		packet_put(packet, 2, BEGIN + 100 * i, data, 16);
+	stale = packet_put(packet, 2, BEGIN + 100, data, 16);
+	for (uint64_t i = 30; i < 40; i++)
+		packet_put(packet, 2, BEGIN + 100 * i, data, 16);
+	assert_int_equal(mend(&fixture), 1);
+	assert_int_not_equal(packet->data[stale + 6], 2);
+	/* The last is cut: its second word lies behind the content. */
+	packet_begin(packet, fixture.map->uuid, 8, BEGIN);
+	for (uint64_t i = 0; i < 20; i++)
+		packet_put(packet, 2, BEGIN + 100 * i, data, 16);
+	packet->content -= 8;
+	assert_int_equal(mend(&fixture), 1);
+	assert_int_equal(mend(&fixture), 0);
+	size = packet_end(packet, END);
+	trace_put(fixture.directory, "stream", packet->data, size);
+	free(trace_read_clean(fixture.directory, ""));
+	tear_down(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +306,7 @@ int main(void)
 		cmocka_unit_test(a_record_ends_where_its_last_field_does),
 		cmocka_unit_test(
 			a_damaged_packet_can_be_read_once_it_is_mended),
+		cmocka_unit_test(a_run_of_one_class_ends_where_it_is_not_sound),
 	};
 
 	if (!trace_can_be_read())
