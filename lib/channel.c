@@ -58,6 +58,12 @@ static void handle_fill(struct rondo_control *control,
 	handle->order = map->order;
 	handle->record_max = map->record_max;
 	handle->control = control;
+	handle->slot_mask = map->count - 1;
+	if (map->tables_stride == UINT64_C(1) << RONDO_RING_SHIFT &&
+	    !(map->flags & RONDO_OVERWRITE))
+		handle->slots_offset =
+			(uint32_t)(map->tables + map->slots_offset -
+				   map->rings);
 	if (!rseq->offset)
 		return;
 	handle->offsets.rseq = (int32_t)rseq->offset;

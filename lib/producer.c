@@ -670,24 +670,32 @@ int rondo_reserve_next(struct rondo_channel *channel, uint16_t event_id,
 		       uint32_t bytes, struct rondo_record *out, uint64_t head,
 		       uint32_t ring_id)
 {
-	struct rondo_control *control = channel->control;
-	struct rondo_place place;
-	uint64_t offset, first, end;
+#if RONDO_HAVE_RSEQ
+	char *page = channel->rings + ((uint64_t)ring_id << RONDO_RING_SHIFT);
+	struct rondo_ring *ring = (struct rondo_ring *)(void *)page;
+	uint64_t *slots = (uint64_t *)(void *)(page + channel->slots_offset);
+	uint64_t offset = rondo_position_aligned(rondo_head_position(head)) &
+			  channel->mask;
+	uint64_t first =
+		rondo_head_number(head, channel->order) + (offset != 0);
+	uint64_t end = rondo_align(offset + 8 + bytes, 8);
 
-	if (rondo_unlikely(!control))
-		return -ESHUTDOWN;
-	place_of(control, ring_id, &place);
-	offset = rondo_position_aligned(rondo_head_position(head)) &
-		 channel->mask;
-	first = rondo_head_number(head, channel->order) + (offset != 0);
-	end = rondo_align(offset + 8 + bytes, 8);
-	if ((!offset || end + RONDO_TAIL_BYTES > control->map.subbuf_bytes) &&
-	    !(control->map.flags & RONDO_OVERWRITE) &&
+	RONDO_TESTPOINT(RONDO_AT_REFUSE);
+	if (channel->slots_offset &&
+	    (!offset || end + RONDO_TAIL_BYTES > channel->mask + UINT64_C(1)) &&
 	    /* pairs(slot) acquire: as in find_target. */
-	    rondo_slot_state(rondo_load_acquire(rondo_map_slot(
-		    &control->map, ring_id, first))) == RONDO_SLOT_READABLE &&
-	    rondo_ring_refuse(&place, head, RONDO_REFUSED_FULL, bytes))
+	    rondo_slot_state(
+		    rondo_load_acquire(&slots[first & channel->slot_mask])) ==
+		    RONDO_SLOT_READABLE &&
+	    rondo_seq_count(ring, &channel->offsets, ring_id, head,
+			    &ring->refused[RONDO_REFUSED_FULL],
+			    bytes) == RONDO_SEQ_DONE)
 		return -ENOBUFS;
+#else
+	(void)head, (void)ring_id;
+#endif
+	if (rondo_unlikely(!may_record(channel)))
+		return -ESHUTDOWN;
 	return reserve_plain(channel, event_id, bytes, out);
 }
 

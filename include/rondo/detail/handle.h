@@ -34,6 +34,10 @@ struct rondo_channel {
 	uint32_t class_count; /* registered ids: RONDO_ID_FIRST and on */
 	/* The calls only. */
 	struct rondo_control *control;
+	/* From a control page to its ring's slots; 0: they are elsewhere, or the
+	 * ring overwrites, so no refusal is told by one slot. */
+	uint32_t slots_offset;
+	uint32_t slot_mask; /* subbuf_count - 1 */
 };
 
 RONDO_STATIC_ASSERT(offsetof(struct rondo_channel, rings) == 16, "frozen");
