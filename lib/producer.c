@@ -571,6 +571,7 @@ static int reserve_in(struct rondo_control *control,
 		if (!rondo_load_relaxed(&control->running))
 			return -ESHUTDOWN;
 		find_place(control, &place);
+		rondo_ring_answer_if_asked(&place);
 		/* pairs(head) acquire: the head before all that hangs on it. */
 		head = rondo_load_acquire(&place.ring->head);
 		RONDO_TESTPOINT(RONDO_AT_RESERVE_HEAD_READ);

@@ -590,6 +590,48 @@ static int flush_here(const struct rondo_place *place)
 	return -EAGAIN;
 }
 
+void rondo_ring_answer(const struct rondo_place *place)
+{
+	rondo_store_relaxed(&place->ring->asked, 0);
+	if (!place->ring->atomic_only)
+		(void)flush_here(place);
+}
+
+#define MAX_ASK_LOOKS 256
+#define IDLE_LOOKS 8 /* a head that stays this long has no producer running */
+
+/*
+ * A ring that is being written to is closed by its own CPU, at its next record:
+ * to revoke it from here takes a fence, and another one each time that a
+ * sequence in flight stores over the mark. The request is put where the slow
+ * path sees it, and an older hint sends everybody there. True: the sub-buffer
+ * that was open has been left.
+ */
+static bool ask_owner(const struct rondo_place *place)
+{
+	const unsigned order = place->control->map.order;
+	struct rondo_ring *ring = place->ring;
+	/* pairs(head) acquire: what is closed is what is seen. */
+	uint64_t first = rondo_load_acquire(&ring->head), head = first;
+	uint64_t number = rondo_head_number(first, order);
+	bool left = false;
+
+	for (int looks = 0; looks < MAX_ASK_LOOKS && !left; looks++) {
+		if (rondo_head_mode(head) != RONDO_HEAD_RSEQ ||
+		    (looks == IDLE_LOOKS && head == first))
+			break;
+		rondo_store_relaxed(&ring->asked, 1);
+		rondo_store_relaxed(&ring->hint,
+				    rondo_hint(number - 1, order, 0));
+		rondo_pause();
+		/* pairs(head) acquire: as above. */
+		head = rondo_load_acquire(&ring->head);
+		left = rondo_head_number(head, order) != number;
+	}
+	rondo_store_relaxed(&ring->asked, 0);
+	return left;
+}
+
 /* From anywhere, under the flush lock. */
 static int flush_revoked(const struct rondo_place *place)
 {
@@ -676,7 +718,7 @@ int rondo_ring_flush(struct rondo_control *control, uint32_t ring)
 			return result;
 	}
 	rondo_os_lock_word(&control->flush_lock);
-	result = flush_revoked(&place);
+	result = ask_owner(&place) ? 1 : flush_revoked(&place);
 	rondo_os_unlock_word(&control->flush_lock);
 	return result;
 }

@@ -158,6 +158,18 @@ static inline bool rondo_ring_refuse(const struct rondo_place *place,
 	return true;
 }
 
+/*
+ * Does what a flusher of another CPU asked for: closes what is open, if this is
+ * the ring's own. Bounded; for the record path.
+ */
+void rondo_ring_answer(const struct rondo_place *place);
+
+static inline void rondo_ring_answer_if_asked(const struct rondo_place *place)
+{
+	if (rondo_unlikely(rondo_load_relaxed(&place->ring->asked)))
+		rondo_ring_answer(place);
+}
+
 /* Closes what is open in the ring. 1: closed; 0: nothing was in it; or what
  * membarrier(2) returned. */
 int rondo_ring_flush(struct rondo_control *control, uint32_t ring);

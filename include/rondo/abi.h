@@ -132,6 +132,7 @@ struct rondo_ring {
 	uint64_t aborts;	    /* of slow-path sequences */
 	uint64_t late_commits;	    /* records committed off the head */
 	uint64_t revocations;	    /* moves of the head out of rseq mode */
+	uint64_t asked; /* 1: a flusher asks the ring's own CPU to close */
 
 	/* 512: the consumer. */
 	uint64_t cursor __attribute__((aligned(128))); /* next number */

@@ -202,6 +202,46 @@ static void a_flush_leaves_an_empty_ring_alone(void **state)
 	test_ring_destroy(&ring);
 }
 
+/* What a flusher on another CPU does, done by hand: a request where the slow
+ * path looks, and an older hint that sends the next record there. */
+static void ask_to_close(void)
+{
+	uint64_t number = rondo_head_number(test_head(&ring), ring.map->order);
+
+	ring.ring->asked = 1;
+	ring.ring->hint = rondo_hint(number - 1, ring.map->order, 0);
+}
+
+static void a_ring_that_is_asked_closes_at_its_next_record(void **state)
+{
+	struct rondo_stats stats;
+	struct rondo_record open = {0};
+	uint64_t number;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	test_record(&ring, 9);
+	number = rondo_head_number(test_head(&ring), ring.map->order);
+	ask_to_close();
+	test_record(&ring, 60);
+	test_stats(&ring, &stats);
+	assert_int_equal(ring.ring->asked, 0);
+	assert_int_equal(stats.flushes, ring.ring->atomic_only ? 0 : 1);
+	if (!ring.ring->atomic_only)
+		assert_true(rondo_head_number(test_head(&ring),
+					      ring.map->order) == number + 1);
+	/* With a record open, and once more with nothing to close. */
+	test_reserve(&ring, 17, &open);
+	ask_to_close();
+	test_record(&ring, 3);
+	assert_int_equal(rondo_commit(&open), 0);
+	assert_true(rondo_channel_flush(ring.channel) > 0);
+	ask_to_close();
+	test_record(&ring, 4);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 static void a_flush_with_an_open_record_delivers_at_its_commit(void **state)
 {
 	struct rondo_record record = {0};
@@ -516,6 +556,8 @@ int main(void)
 			a_flight_recorder_overwrites_the_oldest_and_counts_it),
 		cmocka_unit_test(one_that_was_taken_is_not_overwritten),
 		cmocka_unit_test(a_flush_leaves_an_empty_ring_alone),
+		cmocka_unit_test(
+			a_ring_that_is_asked_closes_at_its_next_record),
 		cmocka_unit_test(
 			a_flush_with_an_open_record_delivers_at_its_commit),
 		cmocka_unit_test(a_flush_needs_no_free_sub_buffer),
