@@ -46,16 +46,6 @@ static inline bool rondo_cas32(uint32_t *p, uint32_t expected, uint32_t wanted)
 					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-/* In a loop that waits for another CPU. */
-static inline void rondo_pause(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ __volatile__("yield");
-#endif
-}
-
 #define rondo_likely(x) __builtin_expect(!!(x), 1)
 #define rondo_unlikely(x) __builtin_expect(!!(x), 0)
 

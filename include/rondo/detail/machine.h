@@ -93,4 +93,14 @@ static inline uint64_t rondo_thread_id(int64_t id_offset)
 #endif
 /* clang-format on */
 
+/* In a loop that waits for another CPU. */
+static inline void rondo_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("yield");
+#endif
+}
+
 #endif
