@@ -598,7 +598,18 @@ void rondo_ring_answer(const struct rondo_place *place)
 }
 
 #define MAX_ASK_LOOKS 256
-#define IDLE_LOOKS 8 /* a head that stays this long has no producer running */
+#define IDLE_LOOKS 16 /* a head that stays so long: nobody will answer */
+#define FIRST_LOOKS 6
+
+static bool is_busy(const struct rondo_ring *ring, uint64_t head)
+{
+	for (int looks = 0; looks < FIRST_LOOKS; looks++) {
+		rondo_pause();
+		if (rondo_load_relaxed(&ring->head) != head)
+			return true;
+	}
+	return false;
+}
 
 /*
  * A ring that is being written to is closed by its own CPU, at its next record:
@@ -616,6 +627,8 @@ static bool ask_owner(const struct rondo_place *place)
 	uint64_t number = rondo_head_number(first, order);
 	bool left = false;
 
+	if (rondo_head_mode(head) != RONDO_HEAD_RSEQ || !is_busy(ring, head))
+		return false;
 	for (int looks = 0; looks < MAX_ASK_LOOKS && !left; looks++) {
 		if (rondo_head_mode(head) != RONDO_HEAD_RSEQ ||
 		    (looks == IDLE_LOOKS && head == first))
