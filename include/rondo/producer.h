@@ -148,6 +148,22 @@ RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
 RONDO_INLINE struct rondo_mark rondo_mark(const struct rondo_record *record);
 
 #if RONDO_INLINE_BODY
+/* A piece of a vector: most are a word or two, too short for a call. */
+static inline __attribute__((always_inline)) __attribute__((unused)) void
+rondo_copy_piece(char *to, const char *from, size_t bytes)
+{
+	if (bytes >= 8 && bytes <= 16) {
+		uint64_t first, last;
+
+		__builtin_memcpy(&first, from, 8);
+		__builtin_memcpy(&last, from + bytes - 8, 8);
+		__builtin_memcpy(to, &first, 8);
+		__builtin_memcpy(to + bytes - 8, &last, 8);
+	} else if (bytes) {
+		memcpy(to, from, bytes);
+	}
+}
+
 RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,
 			       uint32_t bytes, struct rondo_record *out)
 {
@@ -218,8 +234,8 @@ RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
 		return result;
 	to = (char *)record.data;
 	for (i = 0; i < count; i++) {
-		if (pieces[i].iov_len)
-			memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
+		rondo_copy_piece(to, (const char *)pieces[i].iov_base,
+				 pieces[i].iov_len);
 		to += pieces[i].iov_len;
 	}
 	return rondo_commit(&record);
