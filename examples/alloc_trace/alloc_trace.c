@@ -11,9 +11,12 @@
  * allocated twice without a free between, whatever the threads did:
  *
  *   an allocation is recorded after the call, for only then is its address
- *   known, and a fence comes before the record's time is read;
+ *   known;
  *   a free is recorded before the call, for after it the address may be
  *   somebody else's at once;
+ *   a fence comes before each record's time is read: an allocation's may not
+ *   be read before it is made, nor a free's before the block was handed over
+ *   by the thread, on another CPU, that has just recorded its allocation;
  *   a realloc is both, so it is two records: realloc_begin before the call
  *   gives up the old address, realloc after it has the result. Where that is 0
  *   and the size is not, the old address is still allocated. realloc(NULL, n)
@@ -52,19 +55,13 @@ record(enum event event, const uint64_t *words, uint32_t count)
 	struct rondo_record record;
 	char *data;
 
+	fence_before_time();
 	if (UNLIKELY(!session_reserve(event, count * 8 + 4, &record)))
 		return;
 	data = record.data;
 	memcpy(data, words, count * 8);
 	memcpy(data + count * 8, &thread.tid, sizeof(thread.tid));
 	rondo_commit(&record);
-}
-
-static inline __attribute__((always_inline)) void
-record_after(enum event event, const uint64_t *words, uint32_t count)
-{
-	fence_before_time();
-	record(event, words, count);
 }
 
 /* Whether the arena must serve: in own code, or before the real ones. */
@@ -80,8 +77,7 @@ EXPORTED void *malloc(size_t size)
 	if (is_own())
 		return arena_allocate(0, size);
 	result = real.malloc(size);
-	record_after(EVENT_MALLOC, (uint64_t[]){size, ADDRESS(result), CALLER},
-		     3);
+	record(EVENT_MALLOC, (uint64_t[]){size, ADDRESS(result), CALLER}, 3);
 	return result;
 }
 
@@ -96,8 +92,8 @@ EXPORTED void *calloc(size_t count, size_t size)
 		return arena_allocate(0, bytes);
 	}
 	result = real.calloc(count, size);
-	record_after(EVENT_CALLOC,
-		     (uint64_t[]){count, size, ADDRESS(result), CALLER}, 4);
+	record(EVENT_CALLOC, (uint64_t[]){count, size, ADDRESS(result), CALLER},
+	       4);
 	return result;
 }
 
@@ -111,8 +107,8 @@ static void *move_out(void *old, size_t size, uint64_t caller)
 		result = arena_allocate(0, size);
 	} else {
 		result = real.malloc(size);
-		record_after(EVENT_MALLOC,
-			     (uint64_t[]){size, ADDRESS(result), caller}, 3);
+		record(EVENT_MALLOC,
+		       (uint64_t[]){size, ADDRESS(result), caller}, 3);
 	}
 	if (!result)
 		return NULL;
@@ -133,8 +129,8 @@ EXPORTED void *realloc(void *old, size_t size)
 	if (old)
 		record(EVENT_REALLOC_BEGIN, &address, 1);
 	result = real.realloc(old, size);
-	record_after(EVENT_REALLOC,
-		     (uint64_t[]){address, size, ADDRESS(result), CALLER}, 4);
+	record(EVENT_REALLOC,
+	       (uint64_t[]){address, size, ADDRESS(result), CALLER}, 4);
 	return result;
 }
 
@@ -155,9 +151,8 @@ EXPORTED void *reallocarray(void *old, size_t count, size_t size)
 	if (old)
 		record(EVENT_REALLOC_BEGIN, &address, 1);
 	result = real.realloc(old, bytes);
-	record_after(
-		EVENT_REALLOCARRAY,
-		(uint64_t[]){address, count, size, ADDRESS(result), CALLER}, 5);
+	record(EVENT_REALLOCARRAY,
+	       (uint64_t[]){address, count, size, ADDRESS(result), CALLER}, 5);
 	return result;
 }
 
@@ -168,8 +163,8 @@ EXPORTED void *aligned_alloc(size_t alignment, size_t size)
 	if (is_own())
 		return arena_allocate(alignment, size);
 	result = real.aligned_alloc(alignment, size);
-	record_after(EVENT_ALIGNED_ALLOC,
-		     (uint64_t[]){alignment, size, ADDRESS(result), CALLER}, 4);
+	record(EVENT_ALIGNED_ALLOC,
+	       (uint64_t[]){alignment, size, ADDRESS(result), CALLER}, 4);
 	return result;
 }
 
@@ -187,8 +182,8 @@ EXPORTED int posix_memalign(void **out, size_t alignment, size_t size)
 	}
 	result = real.posix_memalign(out, alignment, size);
 	address = result ? 0 : ADDRESS(*out);
-	record_after(EVENT_POSIX_MEMALIGN,
-		     (uint64_t[]){alignment, size, address, CALLER}, 4);
+	record(EVENT_POSIX_MEMALIGN,
+	       (uint64_t[]){alignment, size, address, CALLER}, 4);
 	return result;
 }
 
@@ -199,8 +194,8 @@ EXPORTED void *memalign(size_t alignment, size_t size)
 	if (is_own())
 		return arena_allocate(alignment, size);
 	result = real.memalign(alignment, size);
-	record_after(EVENT_MEMALIGN,
-		     (uint64_t[]){alignment, size, ADDRESS(result), CALLER}, 4);
+	record(EVENT_MEMALIGN,
+	       (uint64_t[]){alignment, size, ADDRESS(result), CALLER}, 4);
 	return result;
 }
 
@@ -211,8 +206,7 @@ EXPORTED void *valloc(size_t size)
 	if (is_own())
 		return arena_allocate(4096, size);
 	result = real.valloc(size);
-	record_after(EVENT_VALLOC, (uint64_t[]){size, ADDRESS(result), CALLER},
-		     3);
+	record(EVENT_VALLOC, (uint64_t[]){size, ADDRESS(result), CALLER}, 3);
 	return result;
 }
 
@@ -223,8 +217,7 @@ EXPORTED void *pvalloc(size_t size)
 	if (is_own())
 		return arena_allocate(4096, size);
 	result = real.pvalloc(size);
-	record_after(EVENT_PVALLOC, (uint64_t[]){size, ADDRESS(result), CALLER},
-		     3);
+	record(EVENT_PVALLOC, (uint64_t[]){size, ADDRESS(result), CALLER}, 3);
 	return result;
 }
 

@@ -107,7 +107,10 @@ RONDO_API int rondo_squash(struct rondo_channel *channel,
  *   record_max, counted big; -EINVAL no such class; -ESHUTDOWN stopped, or a
  *   child of fork. The last two are not counted.
  * Context: any. Progress: lock-free. Cost: about that of reading the TSC.
- * Ordering: none; the record's time lies between call and return.
+ * Ordering: none. The clock is read without a fence: within a ring times never
+ *   go back, but a time may lie some ns before a load that comes before the
+ *   call. Whoever must be later than what another CPU has recorded and handed
+ *   over puts a fence (lfence, isb) before the call: examples/alloc_trace.
  */
 RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,
 			       uint32_t bytes, struct rondo_record *out);
