@@ -611,6 +611,19 @@ static bool is_busy(const struct rondo_ring *ring, uint64_t head)
 	return false;
 }
 
+/* Whoever closed a sub-buffer delivers it next: for a moment, or as long as
+ * records are open in it. Waits for the moment. */
+static void await_delivery(const struct rondo_place *place, uint64_t number)
+{
+	uint64_t slot;
+
+	for (int looks = 0; looks < MAX_ASK_LOOKS; looks++) {
+		if (!rondo_ring_find(place, number, &slot))
+			return;
+		rondo_pause();
+	}
+}
+
 /*
  * A ring that is being written to is closed by its own CPU, at its next record:
  * to revoke it from here takes a fence, and another one each time that a
@@ -642,6 +655,8 @@ static bool ask_owner(const struct rondo_place *place)
 		left = rondo_head_number(head, order) != number;
 	}
 	rondo_store_relaxed(&ring->asked, 0);
+	if (left)
+		await_delivery(place, number);
 	return left;
 }
 

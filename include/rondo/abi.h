@@ -107,7 +107,8 @@ struct rondo_refused {
 
 /* One control page. Each group of 128 bytes has one class of writers. */
 struct rondo_ring {
-	/* 0: the record path. Producers of this CPU, or atomic agents. */
+	/* 0: the record path. Producers of this CPU, or atomic agents; an older
+	 * hint or limit, which only refuses, may come late or from a flusher. */
 	uint64_t head __attribute__((aligned(128)));
 	uint64_t hint;	/* end of the open sub-buffer | its page set's index */
 	uint64_t limit; /* clock: the last time its compact headers can tell */
@@ -132,7 +133,7 @@ struct rondo_ring {
 	uint64_t aborts;	    /* of slow-path sequences */
 	uint64_t late_commits;	    /* records committed off the head */
 	uint64_t revocations;	    /* moves of the head out of rseq mode */
-	uint64_t asked; /* 1: a flusher asks the ring's own CPU to close */
+	uint64_t asked; /* 1: close, please. Flusher sets, either clears */
 
 	/* 512: the consumer. */
 	uint64_t cursor __attribute__((aligned(128))); /* next number */

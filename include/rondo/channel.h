@@ -270,9 +270,12 @@ RONDO_API int rondo_channel_stop(struct rondo_channel *channel);
  *   did not hold still, -EINVAL a CPU where this thread may not go,
  *   -EOPNOTSUPP.
  * Context: thread. Progress: blocking (one flusher at a time; producers never
- *   wait for it). Cost: under 1 us for idle rings; for a busy ring a fence of
- *   its CPU (membarrier), unless it is the caller's, and some hundred ns. Ordering: what was committed
- *   before the call is delivered when it returns.
+ *   wait for it). Cost: about 1 us for the rings of an idle process, some
+ *   hundred ns for one of another CPU that is being written to, which is asked
+ *   to close itself; a fence of its CPU (membarrier) where nobody answers.
+ * Ordering: what was committed before the call is in closed sub-buffers when it
+ *   returns. They are delivered, but for those with open records, and for one
+ *   whose closer, a producer, was stopped just before it delivers.
  */
 RONDO_API int rondo_channel_flush(struct rondo_channel *channel);
 
