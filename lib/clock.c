@@ -16,8 +16,10 @@
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
-/* Between the two pairs of a quick calibration. */
+/* Between the two pairs of a quick calibration, at least, and so many times the
+ * width of their brackets, which an emulator or a busy host makes wide. */
 #define CALIBRATION_NS 1000000
+#define CALIBRATION_WIDTHS 250
 #define PAIR_TRIES 16
 
 #if defined(__x86_64__) && RONDO_HAVE_TICKS
@@ -96,10 +98,10 @@ uint64_t rondo_clock_read(uint32_t clock)
 
 /*
  * Another clock between two readings of this one; the narrowest of several such
- * brackets is one that nothing interrupted.
+ * brackets is one that nothing interrupted. Returns its width.
  */
-static void pair_with(uint32_t clock, int64_t (*other)(void),
-		      struct rondo_clock_pair *out)
+static uint64_t pair_with(uint32_t clock, int64_t (*other)(void),
+			  struct rondo_clock_pair *out)
 {
 	uint64_t narrowest = UINT64_MAX;
 
@@ -116,28 +118,32 @@ static void pair_with(uint32_t clock, int64_t (*other)(void),
 			out->ns = ns;
 		}
 	}
+	return narrowest;
 }
 
 void rondo_clock_pair(uint32_t clock, struct rondo_clock_pair *out)
 {
-	pair_with(clock, rondo_os_realtime_ns, out);
+	(void)pair_with(clock, rondo_os_realtime_ns, out);
 }
 
 /* A millisecond against CLOCK_MONOTONIC: good to some parts in 10^5. */
 static uint64_t calibrate(void)
 {
 	struct rondo_clock_pair begin, end;
-	uint64_t ticks, ns;
+	uint64_t ticks, ns, first, last;
 
-	pair_with(RONDO_CLOCK_FASTEST, rondo_os_monotonic_ns, &begin);
-	while ((uint64_t)rondo_os_monotonic_ns() - begin.ns < CALIBRATION_NS)
-		;
-	pair_with(RONDO_CLOCK_FASTEST, rondo_os_monotonic_ns, &end);
-	if (end.ns <= begin.ns || end.ticks <= begin.ticks)
-		return NS_PER_SECOND;
-	ticks = end.ticks - begin.ticks;
-	ns = end.ns - begin.ns;
-	return ticks / ns * NS_PER_SECOND + ticks % ns * NS_PER_SECOND / ns;
+	first = pair_with(RONDO_CLOCK_FASTEST, rondo_os_monotonic_ns, &begin);
+	do {
+		last = pair_with(RONDO_CLOCK_FASTEST, rondo_os_monotonic_ns,
+				 &end);
+		ticks = end.ticks - begin.ticks;
+		ns = end.ns - begin.ns;
+	} while (ns < CALIBRATION_NS ||
+		 ticks < CALIBRATION_WIDTHS * (first + last));
+	return end.ticks > begin.ticks ?
+		       ticks / ns * NS_PER_SECOND +
+			       ticks % ns * NS_PER_SECOND / ns :
+		       NS_PER_SECOND;
 }
 
 uint64_t rondo_clock_frequency(uint32_t clock)

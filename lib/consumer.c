@@ -323,12 +323,13 @@ static bool flush_idle(struct rondo_consumer *consumer, int64_t now)
 	consumer->flush_at = now + map->flush_ms * NS_IN_MS;
 	for (uint32_t i = 0; i < map->ring_count; i++) {
 		struct rondo_reader *reader = &consumer->readers[i];
-		uint64_t *delivered = &reader->ring->delivered;
 
 		if (!first &&
-		    rondo_load_relaxed(delivered) == reader->delivered)
+		    rondo_ring_total(reader->ring, RONDO_COUNT_DELIVERED) ==
+			    reader->delivered)
 			(void)rondo_ring_flush(consumer->control, i);
-		reader->delivered = rondo_load_relaxed(delivered);
+		reader->delivered =
+			rondo_ring_total(reader->ring, RONDO_COUNT_DELIVERED);
 	}
 	return !first;
 }

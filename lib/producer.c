@@ -312,15 +312,14 @@ static bool find_target(const struct rondo_place *place, uint64_t first,
 	return false;
 }
 
-static void count_overwritten(const struct rondo_place *place, uint64_t content)
+static void count_overwritten(const struct rondo_place *place, uint64_t head,
+			      uint64_t content)
 {
-	struct rondo_ring *ring = place->ring;
+	bool sound = content >= RONDO_PACKET_BYTES &&
+		     content <= place->control->map.subbuf_bytes;
 
-	if (content >= RONDO_PACKET_BYTES &&
-	    content <= place->control->map.subbuf_bytes)
-		rondo_add_relaxed(&ring->overwritten_bytes,
-				  content - RONDO_PACKET_BYTES);
-	rondo_add_relaxed(&ring->overwritten, 1);
+	rondo_ring_count(place, head, RONDO_COUNT_OVERWRITTEN,
+			 sound ? content - RONDO_PACKET_BYTES : 0);
 }
 
 /*
@@ -334,7 +333,8 @@ content_of(const struct rondo_packet *packet)
 	return rondo_load_relaxed(&packet->content_bits) / 8;
 }
 
-static bool claim(const struct rondo_place *place, const struct target *target)
+static bool claim(const struct rondo_place *place, uint64_t head,
+		  const struct target *target)
 {
 	const struct rondo_map *map = &place->control->map;
 	uint64_t *at = rondo_map_slot(map, place->index, target->number);
@@ -363,7 +363,7 @@ static bool claim(const struct rondo_place *place, const struct target *target)
 		return false;
 	if (overwrites) {
 		RONDO_TESTPOINT(RONDO_AT_OVERWRITE);
-		count_overwritten(place, content);
+		count_overwritten(place, head, content);
 	}
 	return true;
 }
@@ -425,6 +425,36 @@ struct crossing {
 	bool closes;
 };
 
+/*
+ * The slot that the head leaves says OPEN before it does. In rseq mode nobody
+ * but this CPU's crossings changes the slot that the head is in (taken over by
+ * a flusher it is no longer that mode), so a store of the sequence will do.
+ */
+static void open_left(struct rondo_move *move, const struct rondo_place *place,
+		      const struct crossing *crossing)
+{
+	const struct rondo_map *map = &place->control->map;
+	const uint64_t slot = crossing->left;
+
+	if (rondo_slot_state(slot) == RONDO_SLOT_CLAIMED)
+		rondo_move_store(move,
+				 rondo_map_slot(map, place->index,
+						rondo_slot_number(slot)),
+				 rondo_slot(rondo_slot_pages(slot),
+					    RONDO_SLOT_OPEN,
+					    rondo_slot_number(slot)),
+				 0);
+}
+
+/* What the head leaves: false, it has left already. */
+static bool find_left(const struct rondo_place *place, uint64_t number,
+		      struct crossing *crossing)
+{
+	if (rondo_head_mode(crossing->head) == RONDO_HEAD_RSEQ)
+		return rondo_ring_find(place, number, &crossing->left);
+	return rondo_ring_open(place, number, &crossing->left);
+}
+
 static int cross_to(const struct rondo_place *place,
 		    const struct request *request,
 		    const struct crossing *crossing, struct rondo_record *out)
@@ -450,9 +480,11 @@ static int cross_to(const struct rondo_place *place,
 	 * Else it was this one, whose clock reads are in order. */
 	if (!crossing->closes)
 		move.sequence.clock = RONDO_SEQ_CLOCK_FENCED;
-	if (crossing->closes)
+	if (crossing->closes) {
+		open_left(&move, place, crossing);
 		rondo_move_end(&move, place, rondo_slot_pages(crossing->left),
 			       head);
+	}
 	move_opening(&move, place, &crossing->target,
 		     rondo_head_number(head, map->order));
 	if (room.header > room.gap)
@@ -469,8 +501,8 @@ static int cross_to(const struct rondo_place *place,
 		rondo_add_relaxed(&place->ring->passed_over,
 				  crossing->target.passed);
 	if (crossing->closes)
-		rondo_ring_closed(place, rondo_slot_pages(crossing->left),
-				  head);
+		rondo_ring_closed(place, rondo_slot_pages(crossing->left), head,
+				  move.sequence.wanted);
 	out->data = base + room.payload;
 	/* Where a squash leads: this sub-buffer, open and empty. */
 	out->before =
@@ -498,10 +530,10 @@ static int cross(const struct rondo_place *place, const struct request *request,
 		return cause == RONDO_REFUSED_FULL ? -ENOBUFS : -EBUSY;
 	}
 	RONDO_TESTPOINT(RONDO_AT_TARGET_FOUND);
-	if (!claim(place, &crossing.target))
+	if (!claim(place, head, &crossing.target))
 		return RONDO_SEQ_CHANGED;
 	RONDO_TESTPOINT(RONDO_AT_CLAIMED);
-	if (crossing.closes && !rondo_ring_open(place, number, &crossing.left))
+	if (crossing.closes && !find_left(place, number, &crossing))
 		return RONDO_SEQ_CHANGED;
 	return cross_to(place, request, &crossing, out);
 }
@@ -514,7 +546,7 @@ static int refuse_big(struct rondo_control *control,
 	struct rondo_place place;
 
 	find_place(control, &place);
-	rondo_ring_refuse_aside(place.ring, RONDO_REFUSED_BIG, request->bytes);
+	rondo_ring_count_aside(place.ring, RONDO_REFUSED_BIG, request->bytes);
 	return -EMSGSIZE;
 }
 
@@ -526,8 +558,8 @@ static int give_way(const struct rondo_place *place,
 	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ &&
 	    rondo_ring_try_revoke(place))
 		return 0;
-	rondo_ring_refuse_aside(place->ring, RONDO_REFUSED_STALLED,
-				request->bytes);
+	rondo_ring_count_aside(place->ring, RONDO_REFUSED_STALLED,
+			       request->bytes);
 	return -EBUSY;
 }
 
@@ -689,7 +721,7 @@ int rondo_reserve_next(struct rondo_channel *channel, uint16_t event_id,
 		    rondo_load_acquire(&slots[first & channel->slot_mask])) ==
 		    RONDO_SLOT_READABLE &&
 	    rondo_seq_count(ring, &channel->offsets, ring_id, head,
-			    &ring->refused[RONDO_REFUSED_FULL],
+			    &ring->tally[RONDO_REFUSED_FULL],
 			    bytes) == RONDO_SEQ_DONE)
 		return -ENOBUFS;
 #else

@@ -212,14 +212,10 @@ static uint64_t time_limit(const struct rondo_map *map, uint64_t begin)
 static void set_refused(const struct rondo_reader *reader,
 			struct rondo_packet *packet)
 {
-	struct rondo_refusals refusals;
-
-	rondo_ring_refusals(reader->ring, &refusals);
+	rondo_ring_refused(reader->ring, packet->refused);
 	packet->events_discarded = 0;
-	for (unsigned i = 0; i < RONDO_CAUSES; i++) {
-		packet->refused[i] = refusals.records[i];
-		packet->events_discarded += refusals.records[i];
-	}
+	for (unsigned i = 0; i < RONDO_CAUSES; i++)
+		packet->events_discarded += packet->refused[i];
 }
 
 /*
@@ -521,7 +517,8 @@ static int take_slot(struct rondo_reader *reader, uint64_t slot,
 {
 	struct rondo_loan *loan = free_loan(reader);
 	const uint64_t number = rondo_slot_number(slot);
-	uint64_t overwritten = rondo_load_relaxed(&reader->ring->overwritten);
+	uint64_t overwritten =
+		rondo_ring_total(reader->ring, RONDO_COUNT_OVERWRITTEN);
 	uint64_t spare;
 
 	if (!loan)
@@ -699,7 +696,8 @@ static int quarantine(struct rondo_reader *reader, uint64_t slot,
 
 static bool nothing_new(struct rondo_reader *reader)
 {
-	uint64_t delivered = rondo_load_relaxed(&reader->ring->delivered);
+	uint64_t delivered =
+		rondo_ring_total(reader->ring, RONDO_COUNT_DELIVERED);
 	int64_t now = rondo_os_monotonic_ns();
 	bool same = delivered == reader->looked_delivered && reader->settled &&
 		    !reader->marked && reader->deadline == RONDO_NEVER &&

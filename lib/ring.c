@@ -301,7 +301,7 @@ static void wake_consumer(const struct rondo_control *control)
 
 /* I-once: the add that made late 0 is the only one that comes here. */
 static void deliver(const struct rondo_place *place, uint32_t pages,
-		    uint64_t number)
+		    uint64_t number, uint64_t head)
 {
 	const struct rondo_map *map = &place->control->map;
 	uint64_t *at = rondo_map_slot(map, place->index, number);
@@ -319,9 +319,10 @@ static void deliver(const struct rondo_place *place, uint32_t pages,
 		       rondo_slot(pages, RONDO_SLOT_READABLE,
 				  rondo_slot_number(slot))))
 		return;
+	rondo_ring_count(place, head, RONDO_COUNT_DELIVERED, 0);
 	/* pairs(asleep) full: the delivery before the look at who sleeps; the
 	 * consumer says that it sleeps before it looks at what is delivered. */
-	rondo_add_fence(&place->ring->delivered, 1);
+	rondo_fence_after_swap();
 	RONDO_TESTPOINT(RONDO_AT_DELIVERED);
 	wake_consumer(place->control);
 }
@@ -331,16 +332,16 @@ static void deliver(const struct rondo_place *place, uint32_t pages,
  * share of pending in the head, so there was none.
  */
 void rondo_ring_closed(const struct rondo_place *place, uint32_t pages,
-		       uint64_t head)
+		       uint64_t left, uint64_t head)
 {
-	uint64_t number = rondo_head_number(head, place->control->map.order);
-	uint64_t pending = rondo_head_pending(head);
+	uint64_t number = rondo_head_number(left, place->control->map.order);
+	uint64_t pending = rondo_head_pending(left);
 
 	RONDO_TESTPOINT(RONDO_AT_CLOSED);
 	if (pending)
 		rondo_ring_late(place, pages, number, (int64_t)pending);
 	else
-		deliver(place, pages, number);
+		deliver(place, pages, number, head);
 }
 
 void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
@@ -353,45 +354,69 @@ void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
 	/* pairs(late) acquire and release: each one's records before its add;
 	 * all of them before the delivery by the last. */
 	if (rondo_add_fetch(late, change) == 0)
-		deliver(place, pages, number);
+		deliver(place, pages, number, RONDO_HEAD_NEVER);
 }
 
-/* ---- refused records ---- */
+/* ---- what is counted ---- */
 
-void rondo_ring_refuse_aside(struct rondo_ring *ring, enum rondo_cause cause,
-			     uint64_t bytes)
+void rondo_ring_count_aside(struct rondo_ring *ring, unsigned what,
+			    uint64_t bytes)
 {
-	rondo_add_relaxed(&ring->aside_bytes[cause], bytes);
-	rondo_add_relaxed(&ring->aside[cause], 1);
+	if (bytes)
+		rondo_add_relaxed(&ring->aside_bytes[what], bytes);
+	rondo_add_relaxed(&ring->aside[what], 1);
 }
 
-static void read_refused(const struct rondo_refused *refused,
-			 uint64_t *out_records, uint64_t *out_bytes)
+void rondo_ring_count(const struct rondo_place *place, uint64_t head,
+		      unsigned what, uint64_t bytes)
 {
-	/* Bounded: a count that moves meanwhile may cost one record's bytes,
+	struct rondo_ring *ring = place->ring;
+
+#if RONDO_HAVE_RSEQ
+	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ &&
+	    rondo_seq_count(ring, &place->control->handle->offsets, place->id,
+			    head, &ring->tally[what], bytes) == RONDO_SEQ_DONE)
+		return;
+#endif
+	rondo_ring_count_aside(ring, what, bytes);
+}
+
+static void read_tally(const struct rondo_tally *tally, uint64_t *out_count,
+		       uint64_t *out_bytes)
+{
+	/* Bounded: a count that moves meanwhile may cost the bytes of one,
 	 * which the next reading has. */
 	for (int tries = 0; tries < 4; tries++) {
-		/* pairs(refused) acquire: the count before its bytes. */
-		uint64_t n = rondo_load_acquire(&refused->records);
+		/* pairs(tally) acquire: the count before its bytes. */
+		uint64_t n = rondo_load_acquire(&tally->count);
 
-		*out_records = n;
-		/* pairs(refused) acquire: the bytes before the count again. */
-		*out_bytes = rondo_load_acquire(&refused->bytes[n & 1]);
-		if (rondo_load_relaxed(&refused->records) == n)
+		*out_count = n;
+		/* pairs(tally) acquire: the bytes before the count again. */
+		*out_bytes = rondo_load_acquire(&tally->bytes[n & 1]);
+		if (rondo_load_relaxed(&tally->count) == n)
 			return;
 	}
 }
 
-void rondo_ring_refusals(const struct rondo_ring *ring,
-			 struct rondo_refusals *out)
+void rondo_ring_counted(const struct rondo_ring *ring, unsigned what,
+			uint64_t *out_count, uint64_t *out_bytes)
 {
-	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++) {
-		read_refused(&ring->refused[cause], &out->records[cause],
-			     &out->bytes[cause]);
-		out->records[cause] += rondo_load_relaxed(&ring->aside[cause]);
-		out->bytes[cause] +=
-			rondo_load_relaxed(&ring->aside_bytes[cause]);
-	}
+	read_tally(&ring->tally[what], out_count, out_bytes);
+	*out_count += rondo_load_relaxed(&ring->aside[what]);
+	*out_bytes += rondo_load_relaxed(&ring->aside_bytes[what]);
+}
+
+uint64_t rondo_ring_total(const struct rondo_ring *ring, unsigned what)
+{
+	return rondo_load_relaxed(&ring->tally[what].count) +
+	       rondo_load_relaxed(&ring->aside[what]);
+}
+
+void rondo_ring_refused(const struct rondo_ring *ring,
+			uint64_t out_records[RONDO_CAUSES])
+{
+	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++)
+		out_records[cause] = rondo_ring_total(ring, cause);
 }
 
 /* ---- closing ---- */
@@ -428,7 +453,7 @@ void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
 	rondo_move_store(move, PACKET_WORD(packet, packet_bits),
 			 rondo_align(content, 4096) * 8, 0);
 	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++) {
-		uint64_t *words = &ring->refused[cause].records;
+		uint64_t *words = &ring->tally[cause].count;
 		uint64_t n = rondo_load_relaxed(words);
 		uint64_t all = n + rondo_load_relaxed(&ring->aside[cause]);
 
@@ -563,7 +588,8 @@ static int close_open(const struct rondo_place *place, uint64_t head,
 	rondo_store_list(move.stores, move.sequence.store_count,
 			 move.sequence.time);
 	rondo_add_relaxed(&place->ring->flushes, 1);
-	rondo_ring_closed(place, rondo_slot_pages(slot), head);
+	rondo_ring_closed(place, rondo_slot_pages(slot), head,
+			  RONDO_HEAD_NEVER);
 	return RONDO_SEQ_DONE;
 }
 
@@ -800,8 +826,10 @@ uint64_t rondo_ring_ready(const struct rondo_map *map)
 		const struct rondo_ring *ring = rondo_map_ring(map, i);
 		/* Below 0 for a moment: taken before who delivered counted. */
 		int64_t more =
-			(int64_t)(rondo_load_relaxed(&ring->delivered) -
-				  rondo_load_relaxed(&ring->overwritten) -
+			(int64_t)(rondo_ring_total(ring,
+						   RONDO_COUNT_DELIVERED) -
+				  rondo_ring_total(ring,
+						   RONDO_COUNT_OVERWRITTEN) -
 				  rondo_load_relaxed(&ring->taken));
 
 		if (more > 0)
@@ -826,7 +854,6 @@ void rondo_ring_read_stats(const struct rondo_control *control, uint32_t index,
 {
 	const struct rondo_map *map = &control->map;
 	const struct rondo_ring *ring = rondo_map_ring(map, index);
-	struct rondo_refusals refusals;
 	uint64_t head = rondo_load_relaxed(&ring->head);
 
 	memset(out, 0, sizeof(*out));
@@ -834,15 +861,14 @@ void rondo_ring_read_stats(const struct rondo_control *control, uint32_t index,
 	out->granted = control->granted;
 	out->mode = rondo_head_mode(head);
 	out->reason = reason_of(control, index, head);
-	rondo_ring_refusals(ring, &refusals);
-	memcpy(out->refused_records, refusals.records,
-	       sizeof(refusals.records));
-	memcpy(out->refused_bytes, refusals.bytes, sizeof(refusals.bytes));
+	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++)
+		rondo_ring_counted(ring, cause, &out->refused_records[cause],
+				   &out->refused_bytes[cause]);
 	out->discarded = rondo_load_relaxed(&ring->discarded);
 	out->squashed = rondo_load_relaxed(&ring->squashed);
-	out->overwritten = rondo_load_relaxed(&ring->overwritten);
-	out->overwritten_bytes = rondo_load_relaxed(&ring->overwritten_bytes);
-	out->delivered = rondo_load_relaxed(&ring->delivered);
+	rondo_ring_counted(ring, RONDO_COUNT_OVERWRITTEN, &out->overwritten,
+			   &out->overwritten_bytes);
+	out->delivered = rondo_ring_total(ring, RONDO_COUNT_DELIVERED);
 	out->passed_over = rondo_load_relaxed(&ring->passed_over);
 	out->flushes = rondo_load_relaxed(&ring->flushes);
 	out->aborts = rondo_load_relaxed(&ring->aborts);

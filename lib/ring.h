@@ -55,12 +55,6 @@ struct rondo_move {
 	((uint64_t *)(void *)(packet) + \
 	 offsetof(struct rondo_packet, field) / 8)
 
-/* Refused records of a ring, both ways of counting summed. */
-struct rondo_refusals {
-	uint64_t records[RONDO_CAUSES];
-	uint64_t bytes[RONDO_CAUSES];
-};
-
 /* Writes what a new ring's control page and tables hold. */
 void rondo_ring_init(const struct rondo_control *control, uint32_t ring);
 
@@ -114,10 +108,11 @@ bool rondo_ring_find(const struct rondo_place *place, uint64_t number,
 void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
 		    uint32_t pages, uint64_t head);
 
-/* The head has left a sub-buffer, whose end is written: delivers it, or leaves
- * that to the last of those that still have a record open in it. */
+/* The head, now as given, has left a sub-buffer, whose end is written: delivers
+ * it, or leaves that to the last of those that still have a record open in it.
+ */
 void rondo_ring_closed(const struct rondo_place *place, uint32_t pages,
-		       uint64_t head);
+		       uint64_t left, uint64_t head);
 
 /* late[pages] += change; delivers number when that makes it 0. */
 void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
@@ -129,9 +124,14 @@ void rondo_ring_help(const struct rondo_place *place, uint64_t head);
 /* After too many aborts, if nobody else is at it. False: somebody is. */
 bool rondo_ring_try_revoke(const struct rondo_place *place);
 
-/* Counts a refused record off the head: exact in every mode. */
-void rondo_ring_refuse_aside(struct rondo_ring *ring, enum rondo_cause cause,
-			     uint64_t bytes);
+/*
+ * One more of what (a cause, or enum rondo_counted), exactly once in every mode:
+ * in a sequence if the head is still as given and in rseq mode, else aside.
+ */
+void rondo_ring_count(const struct rondo_place *place, uint64_t head,
+		      unsigned what, uint64_t bytes);
+void rondo_ring_count_aside(struct rondo_ring *ring, unsigned what,
+			    uint64_t bytes);
 
 /*
  * Counts a refused record where nothing can come between. False: the head is
@@ -147,14 +147,14 @@ static inline bool rondo_ring_refuse(const struct rondo_place *place,
 #if RONDO_HAVE_RSEQ
 	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ) {
 		return rondo_seq_count(ring, &place->control->handle->offsets,
-				       place->id, head, &ring->refused[cause],
+				       place->id, head, &ring->tally[cause],
 				       bytes) == RONDO_SEQ_DONE;
 	}
 #endif
 	/* pairs(head) acquire: still the head that had no room. */
 	if (rondo_load_acquire(&ring->head) != head)
 		return false;
-	rondo_ring_refuse_aside(ring, cause, bytes);
+	rondo_ring_count_aside(ring, cause, bytes);
 	return true;
 }
 
@@ -174,13 +174,20 @@ static inline void rondo_ring_answer_if_asked(const struct rondo_place *place)
  * membarrier(2) returned. */
 int rondo_ring_flush(struct rondo_control *control, uint32_t ring);
 
-/* [any] */
-void rondo_ring_refusals(const struct rondo_ring *ring,
-			 struct rondo_refusals *out);
+/* Both ways of counting summed. [any] */
+void rondo_ring_counted(const struct rondo_ring *ring, unsigned what,
+			uint64_t *out_count, uint64_t *out_bytes);
 
 /* The numbers of a ring, as of now. [any] */
 void rondo_ring_read_stats(const struct rondo_control *control, uint32_t ring,
 			   struct rondo_stats *out);
+
+/* The same without the bytes, which one load each tells. [any] */
+uint64_t rondo_ring_total(const struct rondo_ring *ring, unsigned what);
+
+/* Refused records by cause. [any] */
+void rondo_ring_refused(const struct rondo_ring *ring,
+			uint64_t out_records[RONDO_CAUSES]);
 
 /* Sub-buffers delivered and neither taken nor overwritten: the watermark. */
 uint64_t rondo_ring_ready(const struct rondo_map *map);

@@ -282,7 +282,7 @@ static int open_stream(struct rondo_writer *writer,
 	const struct ring_streams *streams = &writer->rings[view->ring];
 	const struct rondo_ring *ring =
 		rondo_map_ring(map_of(writer), view->ring);
-	uint64_t lost = rondo_load_relaxed(&ring->overwritten) -
+	uint64_t lost = rondo_ring_total(ring, RONDO_COUNT_OVERWRITTEN) -
 			streams->base_overwritten;
 	struct rondo_view like = *view;
 
@@ -514,12 +514,10 @@ static int close_ring(struct rondo_writer *writer, uint32_t ring)
 		.number = streams->number,
 		.time_begin = rondo_clock_read(map_of(writer)->clock),
 	};
-	struct rondo_refusals refusals;
 	uint64_t since[RONDO_CAUSES], discarded;
 	int result;
 
-	rondo_ring_refusals(at, &refusals);
-	memcpy(like.lost, refusals.records, sizeof(like.lost));
+	rondo_ring_refused(at, like.lost);
 	discarded = refused_since(streams, like.lost, since);
 	if (discarded <= streams->main.discarded &&
 	    streams->seq == streams->main.seq)
@@ -610,11 +608,10 @@ static void note_losses(struct rondo_writer *writer, uint32_t ring)
 {
 	const struct rondo_ring *at = rondo_map_ring(map_of(writer), ring);
 	struct ring_streams *streams = &writer->rings[ring];
-	struct rondo_refusals refusals;
 
-	rondo_ring_refusals(at, &refusals);
-	memcpy(streams->base, refusals.records, sizeof(streams->base));
-	streams->base_overwritten = rondo_load_relaxed(&at->overwritten);
+	rondo_ring_refused(at, streams->base);
+	streams->base_overwritten =
+		rondo_ring_total(at, RONDO_COUNT_OVERWRITTEN);
 }
 
 static int make_rings(struct rondo_writer *writer)

@@ -204,7 +204,9 @@ void perf_rseq_end_slow(const struct perf_rings *rings,
 		return;
 	}
 	PERF_POINT(PERF_AT_LATE);
-	/* pairs(perf-late) full: not open, then who is? Release: the record. */
-	rondo_add_fence(&ring->late, UINT64_C(1));
+	/* pairs(perf-late) release: the record. */
+	(void)rondo_add_fetch(&ring->late, UINT64_C(1));
+	/* pairs(perf-late) full: not open, then who is? */
+	rondo_fence_after_swap();
 	settle(ring);
 }

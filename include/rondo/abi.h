@@ -96,12 +96,20 @@ enum rondo_cause {
 	RONDO_CAUSES = 3,
 };
 
+/* What a ring counts where it must cost nothing: records by cause, then
+ * sub-buffers. */
+enum rondo_counted {
+	RONDO_COUNT_OVERWRITTEN = RONDO_CAUSES, /* bytes: of their records */
+	RONDO_COUNT_DELIVERED,			/* bytes: not counted */
+	RONDO_COUNTS,
+};
+
 /*
- * Records, and bytes[records & 1] of them: the other bytes are written first,
- * then records moves, so that one store changes both.
+ * A count, and bytes[count & 1] in what was counted: the other bytes are written
+ * first, then the count moves, so that one store changes both.
  */
-struct rondo_refused {
-	uint64_t records;
+struct rondo_tally {
+	uint64_t count;
 	uint64_t bytes[2];
 };
 
@@ -113,26 +121,21 @@ struct rondo_ring {
 	uint64_t hint;	/* end of the open sub-buffer | its page set's index */
 	uint64_t limit; /* clock: the last time its compact headers can tell */
 
-	/* 128: refused records by cause, counted in rseq mode: sequences of
-	 * this CPU alone. */
-	struct rondo_refused refused[RONDO_CAUSES]
-		__attribute__((aligned(128)));
+	/* 128: counted in rseq mode: sequences of this CPU alone. */
+	struct rondo_tally tally[RONDO_COUNTS] __attribute__((aligned(128)));
 
-	/* 256: those counted in atomic mode. Anybody, by atomic add. */
-	uint64_t aside[RONDO_CAUSES] __attribute__((aligned(128)));
-	uint64_t aside_bytes[RONDO_CAUSES];
+	/* 256: the same, counted otherwise. Anybody, by atomic add. */
+	uint64_t aside[RONDO_COUNTS] __attribute__((aligned(128)));
+	uint64_t aside_bytes[RONDO_COUNTS];
 
 	/* 384: statistics. Any producer or flusher, by atomic add. */
 	uint64_t discarded __attribute__((aligned(128))); /* records */
 	uint64_t squashed;				  /* records */
-	uint64_t overwritten;				  /* sub-buffers */
-	uint64_t overwritten_bytes; /* of their records, headers included */
-	uint64_t delivered;	    /* sub-buffers */
-	uint64_t passed_over;	    /* slots of stalled writers, each time */
-	uint64_t flushes;	    /* sub-buffers closed by a flush */
-	uint64_t aborts;	    /* of slow-path sequences */
-	uint64_t late_commits;	    /* records committed off the head */
-	uint64_t revocations;	    /* moves of the head out of rseq mode */
+	uint64_t passed_over;  /* slots of stalled writers, each time */
+	uint64_t flushes;      /* sub-buffers closed by a flush */
+	uint64_t aborts;       /* of slow-path sequences */
+	uint64_t late_commits; /* records committed off the head */
+	uint64_t revocations;  /* moves of the head out of rseq mode */
 	uint64_t asked; /* 1: close, please. Flusher sets, either clears */
 
 	/* 512: the consumer. */
@@ -154,7 +157,7 @@ struct rondo_ring {
 
 #define RONDO_RING_SHIFT 12u
 RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, head) == 0, "frozen");
-RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, refused) == 128, "frozen");
+RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, tally) == 128, "frozen");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, aside) == 256, "frozen");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, discarded) == 384, "frozen");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_ring, cursor) == 512, "frozen");

@@ -27,10 +27,10 @@ struct consume {
 };
 
 /* Small enough that a few records fill it. */
-#define CONSUME_CONFIG                                                     \
-	{                                                                  \
-		.size = sizeof(struct rondo_config), .subbuf_bytes = 4096, \
-		.subbuf_count = 4, .spare_count = 2, .stall_ms = 60000,    \
+#define CONSUME_CONFIG                                                       \
+	{                                                                    \
+		.size = sizeof(struct rondo_config), .subbuf_bytes = 4096,   \
+		.subbuf_count = 4, .spare_count = 2, .stall_ms = UINT32_MAX, \
 	}
 
 static inline int consume_pin(int cpu)

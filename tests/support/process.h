@@ -22,6 +22,10 @@
 /* A child's way to say that this machine cannot do what is tested. */
 #define TEST_CHILD_SKIP 77
 
+/* A child that hangs is a failure, not a wait. Ends nothing else, however slow
+ * the machine and whatever it runs under. */
+#define TEST_HANG_SECONDS 240
+
 /* What the kernel holds for this process. Same function, same error. */
 struct test_holdings {
 	int descriptors;
@@ -73,7 +77,7 @@ static inline int test_in_child(int (*what)(void *), void *argument)
 
 	if (pid == 0) {
 		signal(SIGALRM, SIG_DFL);
-		alarm(30); /* a child that hangs is a failure, not a wait */
+		alarm(TEST_HANG_SECONDS);
 		_exit(what(argument));
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)

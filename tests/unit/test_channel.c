@@ -655,7 +655,7 @@ static void *record_until_stopped(void *argument)
 
 		if (!result)
 			rondo_add_relaxed(&busy.recorded, 1);
-		else if (result != -ENOBUFS)
+		else if (result != -ENOBUFS && result != -EBUSY)
 			break;
 	}
 	return argument;

@@ -157,7 +157,7 @@ static void writers_of_different_classes_share_no_cache_line(void **state)
 {
 	static const size_t groups[] = {
 		offsetof(struct rondo_ring, head),
-		offsetof(struct rondo_ring, refused),
+		offsetof(struct rondo_ring, tally),
 		offsetof(struct rondo_ring, aside),
 		offsetof(struct rondo_ring, discarded),
 		offsetof(struct rondo_ring, cursor),

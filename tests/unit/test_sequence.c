@@ -473,9 +473,9 @@ static void a_commit_agrees_with_its_specification(void **unused)
 }
 
 /* What counts lies among the words of the world. */
-static struct rondo_refused *refused_of(struct world *world)
+static struct rondo_tally *refused_of(struct world *world)
 {
-	return (struct rondo_refused *)(void *)&world->words[2];
+	return (struct rondo_tally *)(void *)&world->words[2];
 }
 
 static void count_agrees(uint64_t flipped, int result)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stalled writers: what is behind them, what they hold back, and what comes
- * back when they go on. A stall_ms of a minute is for ever here, one of a
+ * back when they go on. The longest stall_ms is for ever here, one of a
  * millisecond is over when the take that asks says so.
  */
 #include "support/consume.h"

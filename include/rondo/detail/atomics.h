@@ -21,16 +21,11 @@
 #define rondo_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define rondo_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
-/* An addition that is also a full fence: on x86 a locked one is. */
+/* A full fence behind a swap or an addition: on x86 those are one. */
 #if defined(__x86_64__) || defined(__i386__)
-#define rondo_add_fence(p, v) \
-	((void)__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#define rondo_fence_after_swap() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #else
-#define rondo_add_fence(p, v)                                   \
-	do {                                                    \
-		__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST); \
-		rondo_fence();                                  \
-	} while (0)
+#define rondo_fence_after_swap() rondo_fence()
 #endif
 
 /* True when *p was expected and now is wanted. Acquire and release. */

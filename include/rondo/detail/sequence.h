@@ -7,7 +7,7 @@
  *
  *   rondo_seq_reserve  check id, head; read clock; record header; head  (inline)
  *   rondo_seq_commit   check id, head; head                             (inline)
- *   rondo_seq_count    check id, head; records and bytes, one more
+ *   rondo_seq_count    check id, head; one more of a tally, and its bytes
  *   rondo_seq_list     check id; list of checks; clock; list of stores; a store
  *   rondo_seq_locked   check id; clock; lock cmpxchg of the word of the first check
  *
@@ -63,7 +63,7 @@ struct rondo_sequence {
 	struct rondo_offsets offsets; /* 72 */
 };
 
-RONDO_STATIC_ASSERT(sizeof(struct rondo_refused) == 24, "assembly");
+RONDO_STATIC_ASSERT(sizeof(struct rondo_tally) == 24, "assembly");
 RONDO_STATIC_ASSERT(sizeof(struct rondo_check) == 16, "assembly");
 RONDO_STATIC_ASSERT(sizeof(struct rondo_store) == 24, "assembly");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, clock) == 64, "assembly");
@@ -129,21 +129,20 @@ static inline int rondo_spec_locked(struct rondo_sequence *s, uint32_t id,
 	return RONDO_SEQ_DONE;
 }
 
-/* The specification of rondo_seq_count: one more record of so many bytes. */
+/* The specification of rondo_seq_count: one more, of so many bytes. */
 static inline int rondo_spec_count(struct rondo_ring *ring, uint32_t id,
 				   uint32_t expected_id, uint64_t expected,
-				   struct rondo_refused *refused,
-				   uint64_t bytes)
+				   struct rondo_tally *tally, uint64_t bytes)
 {
-	uint64_t records = refused->records;
+	uint64_t count = tally->count;
 
 	if (id != expected_id)
 		return RONDO_SEQ_ABORTED;
 	if (ring->head != expected)
 		return RONDO_SEQ_CHANGED;
-	refused->bytes[(records + 1) & 1] = refused->bytes[records & 1] + bytes;
-	/* pairs(refused) release: the bytes before the count they belong to. */
-	refused->records = records + 1;
+	tally->bytes[(count + 1) & 1] = tally->bytes[count & 1] + bytes;
+	/* pairs(tally) release: the bytes before the count they belong to. */
+	tally->count = count + 1;
 	return RONDO_SEQ_DONE;
 }
 

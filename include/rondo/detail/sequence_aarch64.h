@@ -105,7 +105,7 @@ aborted:
 
 static inline __attribute__((always_inline)) int
 rondo_seq_count(struct rondo_ring *ring, const struct rondo_offsets *at,
-		uint32_t id, uint64_t expected, struct rondo_refused *refused,
+		uint32_t id, uint64_t expected, struct rondo_tally *tally,
 		uint64_t bytes)
 {
 	__asm__ goto(
@@ -116,15 +116,15 @@ rondo_seq_count(struct rondo_ring *ring, const struct rondo_offsets *at,
 		"ldr x9, [%[head]]\n\t"
 		"cmp x9, %[expected]\n\t"
 		"b.ne %l[changed]\n\t"
-		"ldr x9, [%[refused]]\n\t"
-		"add x13, %[refused], #8\n\t"
+		"ldr x9, [%[tally]]\n\t"
+		"add x13, %[tally], #8\n\t"
 		"and x11, x9, #1\n\t"
 		"ldr x12, [x13, x11, lsl #3]\n\t"
 		"add x12, x12, %[bytes]\n\t"
 		"eor x11, x11, #1\n\t"
 		"str x12, [x13, x11, lsl #3]\n\t"
 		"add x9, x9, #1\n\t"
-		"stlr x9, [%[refused]]\n"
+		"stlr x9, [%[tally]]\n"
 		RONDO_RSEQ_END
 		"b 6f\n"
 		"5:\tb %l[aborted]\n"
@@ -132,7 +132,7 @@ rondo_seq_count(struct rondo_ring *ring, const struct rondo_offsets *at,
 		: : [rseq] "r"((int64_t)at->rseq),
 		[idat] "r"((int64_t)at->id), [id] "r"(id),
 		[head] "r"(&ring->head), [expected] "r"(expected),
-		[refused] "r"(refused), [bytes] "r"(bytes)
+		[tally] "r"(tally), [bytes] "r"(bytes)
 		: "memory", "cc", "x9", "x10", "x11", "x12", "x13"
 		: changed, aborted);
 	return RONDO_SEQ_DONE;

@@ -94,7 +94,7 @@ aborted:
 
 static inline __attribute__((always_inline)) int
 rondo_seq_count(struct rondo_ring *ring, const struct rondo_offsets *at,
-		uint32_t id, uint64_t expected, struct rondo_refused *refused,
+		uint32_t id, uint64_t expected, struct rondo_tally *tally,
 		uint64_t bytes)
 {
 	__asm__ goto(
@@ -102,19 +102,19 @@ rondo_seq_count(struct rondo_ring *ring, const struct rondo_offsets *at,
 		RONDO_RSEQ_CHECK_ID
 		"cmpq %[expected], %[head]\n\t"
 		"jne %l[changed]\n\t"
-		"movq (%[refused]), %%rax\n\t"
+		"movq (%[tally]), %%rax\n\t"
 		"movl %%eax, %%edx\n\t"
 		"andl $1, %%edx\n\t"
-		"movq 8(%[refused],%%rdx,8), %%rcx\n\t"
+		"movq 8(%[tally],%%rdx,8), %%rcx\n\t"
 		"addq %[bytes], %%rcx\n\t"
 		"xorl $1, %%edx\n\t"
-		"movq %%rcx, 8(%[refused],%%rdx,8)\n\t"
+		"movq %%rcx, 8(%[tally],%%rdx,8)\n\t"
 		"incq %%rax\n\t"
-		"movq %%rax, (%[refused])\n"
+		"movq %%rax, (%[tally])\n"
 		RONDO_RSEQ_END
 		: : [rseq] "m"(at->rseq), [idat] "m"(at->id), [id] "r"(id),
 		[head] "m"(ring->head), [expected] "r"(expected),
-		[refused] "r"(refused), [bytes] "r"(bytes)
+		[tally] "r"(tally), [bytes] "r"(bytes)
 		: "memory", "cc", "rax", "rcx", "rdx" : changed, aborted);
 	return RONDO_SEQ_DONE;
 changed:
