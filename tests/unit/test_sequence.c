@@ -102,6 +102,7 @@ static void a_list_of_stores_is_its_values_plus_the_masked_time(void **unused)
 
 static void the_specification_does_nothing_unless_it_is_done(void **unused)
 {
+	const uint64_t now = 5;
 	uint64_t state = seed;
 
 	(void)unused;
@@ -110,15 +111,15 @@ static void the_specification_does_nothing_unless_it_is_done(void **unused)
 	fill_sequence(&specified, state);
 	tested.checks[0].expected++;
 	assert_int_equal(rondo_spec_list(&tested.sequence, tested.sequence.id,
-					 5),
+					 &now),
 			 RONDO_SEQ_CHANGED);
 	tested.checks[0].expected--;
 	assert_int_equal(rondo_spec_list(&tested.sequence,
-					 tested.sequence.id + 1, 5),
+					 tested.sequence.id + 1, &now),
 			 RONDO_SEQ_ABORTED);
 	tested.sequence.limit = tested.sequence.time - 1;
 	assert_int_equal(rondo_spec_list(&tested.sequence, tested.sequence.id,
-					 5),
+					 &now),
 			 RONDO_SEQ_FAR);
 	assert_same_worlds();
 }
@@ -186,7 +187,7 @@ static void list_agrees(int result)
 {
 	assert_int_equal(rondo_seq_list(&tested.sequence), result);
 	assert_int_equal(rondo_spec_list(&specified.sequence, area.cpu_id,
-					 tested.sequence.time),
+					 &tested.sequence.time),
 			 result);
 	assert_same_worlds();
 }
@@ -297,7 +298,7 @@ static void locked_agrees(int result)
 {
 	assert_int_equal(seq_locked(&tested.sequence), result);
 	assert_int_equal(rondo_spec_locked(&specified.sequence, area.cpu_id,
-					   tested.sequence.time),
+					   &tested.sequence.time),
 			 result);
 	assert_same_worlds();
 }
@@ -366,7 +367,7 @@ static int reserve_tested(uint64_t expected, uint64_t wanted)
 
 static int reserve_specified(uint64_t now, uint64_t expected, uint64_t wanted)
 {
-	return rondo_spec_reserve(&specified.ring, area.cpu_id, now, 1,
+	return rondo_spec_reserve(&specified.ring, area.cpu_id, &now, 1,
 				  expected, wanted,
 				  (char *)&specified.words[HEADER], OPEN);
 }

@@ -93,40 +93,53 @@ static inline void rondo_store_list(const struct rondo_store *stores,
 				    stores[i].value + (time & stores[i].mask));
 }
 
-/* The specification of rondo_seq_list: id is what the thread's id word says,
- * now what its clock says. */
+/*
+ * The specifications. Each access to shared memory is one call of atomics.h, in
+ * the order of the assembly: who steps through them sees what others may see.
+ * id is what the thread's id word says; clock points to what its clock says.
+ */
+
+static inline bool rondo_spec_checks_hold(const struct rondo_sequence *s)
+{
+	for (uint64_t i = 0; i < s->check_count; i++)
+		if (rondo_load_relaxed(s->checks[i].at) !=
+		    s->checks[i].expected)
+			return false;
+	return true;
+}
+
+/* The specification of rondo_seq_list. */
 static inline int rondo_spec_list(struct rondo_sequence *s, uint32_t id,
-				  uint64_t now)
+				  const uint64_t *clock)
 {
 	if (id != s->id)
 		return RONDO_SEQ_ABORTED;
-	for (uint64_t i = 0; i < s->check_count; i++)
-		if (*s->checks[i].at != s->checks[i].expected)
-			return RONDO_SEQ_CHANGED;
+	if (!rondo_spec_checks_hold(s))
+		return RONDO_SEQ_CHANGED;
 	if (s->clock != RONDO_SEQ_CLOCK_GIVEN)
-		s->time = now;
+		s->time = rondo_load_relaxed(clock);
 	if (s->time > s->limit)
 		return RONDO_SEQ_FAR;
 	rondo_store_list(s->stores, s->store_count, s->time);
 	/* pairs(head) release: all that was stored before the head says so. */
-	*s->commit_at = s->wanted;
+	rondo_store_release(s->commit_at, s->wanted);
 	return RONDO_SEQ_DONE;
 }
 
 /* The specification of rondo_seq_locked. */
 static inline int rondo_spec_locked(struct rondo_sequence *s, uint32_t id,
-				    uint64_t now)
+				    const uint64_t *clock)
 {
 	if (id != s->id)
 		return RONDO_SEQ_ABORTED;
 	if (s->clock != RONDO_SEQ_CLOCK_GIVEN)
-		s->time = now;
+		s->time = rondo_load_relaxed(clock);
 	if (s->time > s->limit)
 		return RONDO_SEQ_FAR;
-	if (*s->commit_at != s->checks[0].expected)
-		return RONDO_SEQ_CHANGED;
-	*s->commit_at = s->wanted;
-	return RONDO_SEQ_DONE;
+	/* pairs(head) acquire and release: as move_by_swap. */
+	return rondo_cas(s->commit_at, s->checks[0].expected, s->wanted) ?
+		       RONDO_SEQ_DONE :
+		       RONDO_SEQ_CHANGED;
 }
 
 /* The specification of rondo_seq_count: one more, of so many bytes. */
@@ -134,34 +147,41 @@ static inline int rondo_spec_count(struct rondo_ring *ring, uint32_t id,
 				   uint32_t expected_id, uint64_t expected,
 				   struct rondo_tally *tally, uint64_t bytes)
 {
-	uint64_t count = tally->count;
+	uint64_t count, sum;
 
 	if (id != expected_id)
 		return RONDO_SEQ_ABORTED;
-	if (ring->head != expected)
+	if (rondo_load_relaxed(&ring->head) != expected)
 		return RONDO_SEQ_CHANGED;
-	tally->bytes[(count + 1) & 1] = tally->bytes[count & 1] + bytes;
+	count = rondo_load_relaxed(&tally->count);
+	sum = rondo_load_relaxed(&tally->bytes[count & 1]) + bytes;
+	rondo_store_relaxed(&tally->bytes[(count + 1) & 1], sum);
 	/* pairs(tally) release: the bytes before the count they belong to. */
-	tally->count = count + 1;
+	rondo_store_release(&tally->count, count + 1);
 	return RONDO_SEQ_DONE;
 }
 
 /* The specification of rondo_seq_reserve: a compact header, open. */
 static inline int rondo_spec_reserve(struct rondo_ring *ring, uint32_t id,
-				     uint64_t now, uint32_t expected_id,
-				     uint64_t expected, uint64_t wanted,
-				     char *header, uint32_t open)
+				     const uint64_t *clock,
+				     uint32_t expected_id, uint64_t expected,
+				     uint64_t wanted, char *header,
+				     uint32_t open)
 {
+	uint32_t *half = (uint32_t *)(void *)header;
+	uint64_t now;
+
 	if (id != expected_id)
 		return RONDO_SEQ_ABORTED;
-	if (ring->head != expected)
+	if (rondo_load_relaxed(&ring->head) != expected)
 		return RONDO_SEQ_CHANGED;
-	*(uint32_t *)(void *)header = (uint32_t)now;
-	if ((uint32_t)(now >> 32) > (uint32_t)(ring->limit >> 32))
+	now = rondo_load_relaxed(clock);
+	rondo_store_relaxed(half, (uint32_t)now);
+	if (now >> 32 > rondo_load_relaxed(&ring->limit) >> 32)
 		return RONDO_SEQ_FAR;
-	*(uint32_t *)(void *)(header + 4) = open | ((now >> 32) & 0xff);
+	rondo_store_relaxed(half + 1, open | ((uint32_t)(now >> 32) & 0xff));
 	/* pairs(head) release: the header before the head that covers it. */
-	ring->head = wanted;
+	rondo_store_release(&ring->head, wanted);
 	return RONDO_SEQ_DONE;
 }
 
@@ -172,10 +192,10 @@ static inline int rondo_spec_commit(struct rondo_ring *ring, uint32_t id,
 {
 	if (id != expected_id)
 		return RONDO_SEQ_ABORTED;
-	if (ring->head != expected)
+	if (rondo_load_relaxed(&ring->head) != expected)
 		return RONDO_SEQ_CHANGED;
 	/* pairs(head) release: the record before its share of pending. */
-	ring->head = wanted;
+	rondo_store_release(&ring->head, wanted);
 	return RONDO_SEQ_DONE;
 }
 
