@@ -120,20 +120,25 @@ static uint64_t compact_open(const struct request *request)
 	return (0xff00 | (id & 0xff)) << 48 | words << 40;
 }
 
-static void move_record(struct rondo_move *move, const struct rondo_map *map,
-			const struct request *request, char *header)
+/* The record, and the gap before it, in the page set at base. */
+static struct rondo_store *put_record(struct rondo_store *end,
+				      const struct rondo_map *map,
+				      const struct request *request,
+				      const struct room *room, char *base)
 {
-	if (map->header_bytes == 8) {
-		rondo_move_store(move, header, compact_open(request),
-				 RONDO_COMPACT_TIME_MASK);
-		return;
-	}
-	rondo_move_store(move, header,
-			 (uint64_t)request->bytes << 32 |
-				 (uint64_t)RONDO_STATE_OPEN << 16 |
-				 request->event_id,
-			 0);
-	rondo_move_store(move, header + 8, 0, UINT64_MAX);
+	char *header = base + room->header;
+
+	if (room->header > room->gap)
+		end = rondo_put_gap(end, map, base + room->gap,
+				    room->header - room->gap);
+	if (map->header_bytes == 8)
+		return rondo_put_time(end, header, compact_open(request),
+				      RONDO_COMPACT_TIME_MASK);
+	end = rondo_put(end, header,
+			(uint64_t)request->bytes << 32 |
+				(uint64_t)RONDO_STATE_OPEN << 16 |
+				request->event_id);
+	return rondo_put_time(end, header + 8, 0, UINT64_MAX);
 }
 
 static void fill_handle(struct rondo_record *out, const struct rondo_place *at,
@@ -237,10 +242,7 @@ static int reserve_here(const struct rondo_place *place,
 			       (head & RONDO_HEAD_LOW) + RONDO_PENDING_ONE);
 	rondo_move_begin(&move, place, head, wanted);
 	rondo_move_with_time(&move, rondo_load_relaxed(&place->ring->limit));
-	if (room.header > room.gap)
-		rondo_move_gap(&move, map, base + room.gap,
-			       room.header - room.gap);
-	move_record(&move, map, request, base + room.header);
+	move.sequence.end = put_record(move.stores, map, request, &room, base);
 	result = rondo_move_head(&move, place);
 	if (result == RONDO_SEQ_DONE) {
 		out->data = base + room.payload;
@@ -368,9 +370,10 @@ static bool claim(const struct rondo_place *place, uint64_t head,
 	return true;
 }
 
-static void move_opening(struct rondo_move *move,
-			 const struct rondo_place *place,
-			 const struct target *target, uint64_t previous)
+static struct rondo_store *put_opening(struct rondo_store *end,
+				       const struct rondo_place *place,
+				       const struct target *target,
+				       uint64_t previous)
 {
 	const struct rondo_map *map = &place->control->map;
 	const uint32_t pages = rondo_slot_pages(target->slot);
@@ -378,16 +381,15 @@ static void move_opening(struct rondo_move *move,
 		rondo_map_packet(map, place->index, pages);
 
 	for (unsigned i = 0; i < 3; i++)
-		rondo_move_store(move, (uint64_t *)(void *)packet + i,
-				 map->packet_start[i], 0);
-	rondo_move_store(move, PACKET_WORD(packet, stream_instance_id),
-			 place->index, 0);
-	rondo_move_store(move, PACKET_WORD(packet, timestamp_begin), 0,
-			 UINT64_MAX);
-	rondo_move_store(move, PACKET_WORD(packet, cpu_id), place->ring->cpu,
-			 0);
-	rondo_move_store(move, PACKET_WORD(packet, number), target->number, 0);
-	rondo_move_store(move, PACKET_WORD(packet, previous), previous, 0);
+		end = rondo_put(end, (uint64_t *)(void *)packet + i,
+				map->packet_start[i]);
+	end = rondo_put(end, PACKET_WORD(packet, stream_instance_id),
+			place->index);
+	end = rondo_put_time(end, PACKET_WORD(packet, timestamp_begin), 0,
+			     UINT64_MAX);
+	end = rondo_put(end, PACKET_WORD(packet, cpu_id), place->ring->cpu);
+	end = rondo_put(end, PACKET_WORD(packet, number), target->number);
+	return rondo_put(end, PACKET_WORD(packet, previous), previous);
 }
 
 /*
@@ -437,13 +439,12 @@ static void open_left(struct rondo_move *move, const struct rondo_place *place,
 	const uint64_t slot = crossing->left;
 
 	if (rondo_slot_state(slot) == RONDO_SLOT_CLAIMED)
-		rondo_move_store(move,
-				 rondo_map_slot(map, place->index,
-						rondo_slot_number(slot)),
-				 rondo_slot(rondo_slot_pages(slot),
-					    RONDO_SLOT_OPEN,
-					    rondo_slot_number(slot)),
-				 0);
+		move->sequence.end = rondo_put(
+			move->sequence.end,
+			rondo_map_slot(map, place->index,
+				       rondo_slot_number(slot)),
+			rondo_slot(rondo_slot_pages(slot), RONDO_SLOT_OPEN,
+				   rondo_slot_number(slot)));
 }
 
 /* What the head leaves: false, it has left already. */
@@ -485,12 +486,10 @@ static int cross_to(const struct rondo_place *place,
 		rondo_move_end(&move, place, rondo_slot_pages(crossing->left),
 			       head);
 	}
-	move_opening(&move, place, &crossing->target,
-		     rondo_head_number(head, map->order));
-	if (room.header > room.gap)
-		rondo_move_gap(&move, map, base + room.gap,
-			       room.header - room.gap);
-	move_record(&move, map, request, base + room.header);
+	move.sequence.end = put_record(
+		put_opening(move.sequence.end, place, &crossing->target,
+			    rondo_head_number(head, map->order)),
+		map, request, &room, base);
 	result = rondo_move_head(&move, place);
 	if (result != RONDO_SEQ_DONE)
 		return result;

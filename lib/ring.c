@@ -42,7 +42,7 @@ void rondo_move_begin(struct rondo_move *move, const struct rondo_place *place,
 	move->checks[0].at = &place->ring->head;
 	move->checks[0].expected = head;
 	s->stores = move->stores;
-	s->store_count = 0;
+	s->end = move->stores;
 	s->time = 0;
 	s->limit = NO_LIMIT;
 	s->clock = RONDO_SEQ_CLOCK_GIVEN;
@@ -137,7 +137,7 @@ int rondo_move_head(struct rondo_move *move, const struct rondo_place *place)
 		result = move_by_swap(move);
 	if (result == RONDO_SEQ_DONE) {
 		RONDO_TESTPOINT(RONDO_AT_RESERVE_MOVED);
-		rondo_store_list(s->stores, s->store_count, s->time);
+		rondo_store_list(s);
 	}
 	return result;
 }
@@ -171,8 +171,9 @@ static struct gap_words gap_words(uint64_t bytes, uint32_t header_bytes)
 	return words;
 }
 
-void rondo_move_gap(struct rondo_move *move, const struct rondo_map *map,
-		    char *at, uint64_t bytes)
+struct rondo_store *rondo_put_gap(struct rondo_store *end,
+				  const struct rondo_map *map, char *at,
+				  uint64_t bytes)
 {
 	const uint32_t header = map->header_bytes;
 
@@ -184,17 +185,18 @@ void rondo_move_gap(struct rondo_move *move, const struct rondo_map *map,
 			part = gap_max(header);
 		words = gap_words(part, header);
 		if (header == 8) {
-			rondo_move_store(move, at, words.header,
-					 RONDO_COMPACT_TIME_MASK);
+			end = rondo_put_time(end, at, words.header,
+					     RONDO_COMPACT_TIME_MASK);
 		} else {
-			rondo_move_store(move, at, words.header, 0);
-			rondo_move_store(move, at + 8, 0, UINT64_MAX);
+			end = rondo_put(end, at, words.header);
+			end = rondo_put_time(end, at + 8, 0, UINT64_MAX);
 		}
 		if (words.has_payload)
-			rondo_move_store(move, at + header, words.payload, 0);
+			end = rondo_put(end, at + header, words.payload);
 		at += part;
 		bytes -= part;
 	}
+	return end;
 }
 
 void rondo_gap_write(char *at, uint64_t bytes, uint32_t header_bytes,
@@ -433,6 +435,7 @@ void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
 	struct rondo_packet *packet =
 		rondo_map_packet(map, place->index, pages);
 	struct rondo_ring *ring = place->ring;
+	struct rondo_store *end = move->sequence.end;
 	uint64_t position = rondo_head_position(head);
 	uint64_t content = rondo_position_exact(position) &
 			   (map->subbuf_bytes - 1);
@@ -442,27 +445,26 @@ void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
 		content = rondo_align(rondo_position_aligned(position) &
 					      (map->subbuf_bytes - 1),
 				      map->header_bytes);
-		rondo_move_gap(move, map, (char *)packet + content,
-			       map->header_bytes);
+		end = rondo_put_gap(end, map, (char *)packet + content,
+				    map->header_bytes);
 		content += map->header_bytes;
 	}
-	rondo_move_store(move, PACKET_WORD(packet, timestamp_end), 0,
-			 UINT64_MAX);
-	rondo_move_store(move, PACKET_WORD(packet, content_bits), content * 8,
-			 0);
-	rondo_move_store(move, PACKET_WORD(packet, packet_bits),
-			 rondo_align(content, 4096) * 8, 0);
+	end = rondo_put_time(end, PACKET_WORD(packet, timestamp_end), 0,
+			     UINT64_MAX);
+	end = rondo_put(end, PACKET_WORD(packet, content_bits), content * 8);
+	end = rondo_put(end, PACKET_WORD(packet, packet_bits),
+			rondo_align(content, 4096) * 8);
 	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++) {
 		uint64_t *words = &ring->tally[cause].count;
 		uint64_t n = rondo_load_relaxed(words);
 		uint64_t all = n + rondo_load_relaxed(&ring->aside[cause]);
 
 		rondo_move_check(move, words, n);
-		rondo_move_store(move, PACKET_WORD(packet, refused) + cause,
-				 all, 0);
+		end = rondo_put(end, PACKET_WORD(packet, refused) + cause, all);
 		sum += all;
 	}
-	rondo_move_store(move, PACKET_WORD(packet, events_discarded), sum, 0);
+	move->sequence.end =
+		rondo_put(end, PACKET_WORD(packet, events_discarded), sum);
 }
 
 /* ---- revoking, flushing ---- */
@@ -585,8 +587,7 @@ static int close_open(const struct rondo_place *place, uint64_t head,
 					move_locked(&move);
 	if (result != RONDO_SEQ_DONE)
 		return result;
-	rondo_store_list(move.stores, move.sequence.store_count,
-			 move.sequence.time);
+	rondo_store_list(&move.sequence);
 	rondo_add_relaxed(&place->ring->flushes, 1);
 	rondo_ring_closed(place, rondo_slot_pages(slot), head,
 			  RONDO_HEAD_NEVER);

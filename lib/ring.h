@@ -63,14 +63,21 @@ void rondo_move_begin(struct rondo_move *move, const struct rondo_place *place,
 		      uint64_t head, uint64_t wanted);
 void rondo_move_with_time(struct rondo_move *move, uint64_t limit);
 
-static inline void rondo_move_store(struct rondo_move *move, void *at,
-				    uint64_t value, uint64_t time_mask)
+/* One more store at the end of a list; the new end. Who adds several keeps the
+ * end in a variable, and puts it into the sequence when it is done. */
+static inline struct rondo_store *rondo_put(struct rondo_store *end, void *at,
+					    uint64_t value)
 {
-	struct rondo_store *store = &move->stores[move->sequence.store_count++];
+	*end = (struct rondo_store){(uint64_t *)at, value, 0};
+	return end + 1;
+}
 
-	store->at = (uint64_t *)at;
-	store->value = value;
-	store->mask = time_mask;
+/* The same, of value + (time & mask). */
+static inline struct rondo_store *
+rondo_put_time(struct rondo_store *end, void *at, uint64_t value, uint64_t mask)
+{
+	*end = (struct rondo_store){(uint64_t *)at, value, mask};
+	return end + 1;
 }
 
 /* The move also needs *at to be expected. rseq mode only. */
@@ -89,9 +96,10 @@ static inline void rondo_move_check(struct rondo_move *move, uint64_t *at,
  */
 int rondo_move_head(struct rondo_move *move, const struct rondo_place *place);
 
-/* Records of a gap of exactly bytes, as stores of the move. */
-void rondo_move_gap(struct rondo_move *move, const struct rondo_map *map,
-		    char *at, uint64_t bytes);
+/* Records of a gap of exactly bytes, as stores; the list's new end. */
+struct rondo_store *rondo_put_gap(struct rondo_store *end,
+				  const struct rondo_map *map, char *at,
+				  uint64_t bytes);
 
 /*
  * The slot of the number that the head is in, its state OPEN from now on.

@@ -60,8 +60,8 @@ static void fill_sequence(struct world *world, uint64_t state)
 		world->checks[i].expected = *world->checks[i].at;
 	}
 	s->stores = world->stores;
-	s->store_count = test_random_below(&state, 33);
-	for (uint64_t i = 0; i < s->store_count; i++) {
+	s->end = s->stores + test_random_below(&state, 33);
+	for (uint64_t i = 0; s->stores + i < s->end; i++) {
 		uint64_t mask = test_random(&state);
 
 		world->stores[i].at =
@@ -82,20 +82,17 @@ static void a_list_of_stores_is_its_values_plus_the_masked_time(void **unused)
 
 	(void)unused;
 	for (int round = 0; round < 2000; round++) {
-		uint64_t time = test_random(&state);
 		uint64_t expected[WORDS];
 
 		fill_worlds(&state);
 		fill_sequence(&tested, state);
 		memcpy(expected, tested.words, sizeof(expected));
-		for (uint64_t i = 0; i < tested.sequence.store_count; i++) {
-			const struct rondo_store *store = &tested.stores[i];
-
+		for (const struct rondo_store *store = tested.stores;
+		     store < tested.sequence.end; store++)
 			expected[store->at - tested.words] =
-				store->value + (time & store->mask);
-		}
-		rondo_store_list(tested.stores, tested.sequence.store_count,
-				 time);
+				store->value +
+				(tested.sequence.time & store->mask);
+		rondo_store_list(&tested.sequence);
 		assert_memory_equal(tested.words, expected, sizeof(expected));
 	}
 }
@@ -210,8 +207,8 @@ static void a_list_without_stores_moves_the_last_word_alone(void **unused)
 	(void)unused;
 	for (int round = 0; round < 200; round++) {
 		fill_both(&state);
-		tested.sequence.store_count = 0;
-		specified.sequence.store_count = 0;
+		tested.sequence.end = tested.stores;
+		specified.sequence.end = specified.stores;
 		list_agrees(RONDO_SEQ_DONE);
 	}
 }

@@ -55,7 +55,7 @@ struct rondo_sequence {
 	struct rondo_check *checks;   /* 16: the first is of the head */
 	uint64_t check_count;	      /* 24: at least one */
 	struct rondo_store *stores;   /* 32 */
-	uint64_t store_count;	      /* 40 */
+	struct rondo_store *end;      /* 40: of the stores */
 	uint64_t time;		      /* 48 */
 	uint64_t limit;		      /* 56: a later time is far */
 	uint32_t clock;		      /* 64: enum rondo_sequence_clock */
@@ -85,12 +85,10 @@ RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, offsets.id) == 76,
 #endif
 
 /* Does what a list says, once time is known. */
-static inline void rondo_store_list(const struct rondo_store *stores,
-				    uint64_t count, uint64_t time)
+static inline void rondo_store_list(const struct rondo_sequence *s)
 {
-	for (uint64_t i = 0; i < count; i++)
-		rondo_store_relaxed(stores[i].at,
-				    stores[i].value + (time & stores[i].mask));
+	for (const struct rondo_store *i = s->stores; i != s->end; i++)
+		rondo_store_relaxed(i->at, i->value + (s->time & i->mask));
 }
 
 /*
@@ -120,7 +118,7 @@ static inline int rondo_spec_list(struct rondo_sequence *s, uint32_t id,
 		s->time = rondo_load_relaxed(clock);
 	if (s->time > s->limit)
 		return RONDO_SEQ_FAR;
-	rondo_store_list(s->stores, s->store_count, s->time);
+	rondo_store_list(s);
 	/* pairs(head) release: all that was stored before the head says so. */
 	rondo_store_release(s->commit_at, s->wanted);
 	return RONDO_SEQ_DONE;
