@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is interrupted, and what interrupts it. Each scenario prepares the same
+ * state in each run, and leaves nothing open.
+ */
+#ifndef RONDO_TESTS_FAULT_SCENARIOS_H
+#define RONDO_TESTS_FAULT_SCENARIOS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stage.h"
+
+/* scenario.flags */
+#define NO_FLUSH 0x1u	 /* its handlers may not flush: it does */
+#define IN_RSEQ 0x2u	 /* of channels with sequences only */
+#define IN_CONSUMER 0x4u /* handlers interrupt the consumer */
+#define KEEPS_ROOM 0x8u	 /* another thread may record before it ends */
+
+struct scenario {
+	const char *name;
+	unsigned stages; /* bit of each enum stage_kind it plays on */
+	void (*prepare)(void);
+	void (*act)(void); /* what is interrupted */
+	void (*after)(void);
+	unsigned flags;
+};
+
+/* What a handler does. */
+struct action {
+	const char *name;
+	void (*what)(void);
+	bool flushes;
+};
+
+enum {
+	ACTION_NOTHING,
+	ACTION_RECORD,
+	ACTION_CROSS,
+	ACTION_DISCARD,
+	ACTION_SHRINK,
+	ACTION_SQUASH,
+	ACTION_FILL,
+	ACTION_FLUSH,
+	ACTIONS,
+};
+
+extern const struct scenario scenarios[];
+extern const uint32_t scenario_count;
+extern const struct action actions[ACTIONS];
+
+bool scenario_plays(const struct scenario *scenario);
+
+/* A record of so many bytes, inlined. True: committed. */
+bool put(uint32_t bytes);
+
+#endif

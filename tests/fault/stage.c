@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See stage.h.
+ */
+#include "stage.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Of a long record the rest is zero. */
+#define PATTERN_BYTES 64u
+#define LANE 0u
+
+struct stage *stage;
+
+static const struct rondo_config configs[STAGE_KINDS] = {
+	[STAGE_DISCARD] = {.size = sizeof(struct rondo_config),
+			   .subbuf_bytes = 4096,
+			   .subbuf_count = 4,
+			   .spare_count = 2,
+			   .stall_ms = 1000000},
+	[STAGE_OVERWRITE] = {.size = sizeof(struct rondo_config),
+			     .subbuf_bytes = 4096,
+			     .subbuf_count = 4,
+			     .spare_count = 2,
+			     .stall_ms = 1000000,
+			     .flags = RONDO_OVERWRITE},
+	[STAGE_FULL_HEADERS] = {.size = sizeof(struct rondo_config),
+				.subbuf_bytes = 8192,
+				.subbuf_count = 4,
+				.spare_count = 2,
+				.record_max = 4000,
+				.clock = RONDO_CLOCK_MONOTONIC,
+				.stall_ms = 1000000},
+};
+
+void stage_pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		violation(BAD_ERROR, (uint64_t)errno, (uint64_t)cpu);
+}
+
+static bool register_class(struct stage *out)
+{
+	const struct rondo_event_class class = {
+		.size = sizeof(class),
+		.name = "test:fault",
+		.field_size = sizeof(struct rondo_field),
+	};
+
+	return rondo_event_register(out->channel, &class, &out->id) == 0;
+}
+
+bool stage_create(struct stage *out, enum stage_kind kind, bool atomic,
+		  const char *path)
+{
+	struct rondo_config config = configs[kind];
+
+	memset(out, 0, sizeof(*out));
+	if (atomic)
+		config.flags |= RONDO_NO_RSEQ;
+	config.path = path;
+	stage_pin(0);
+	if (rondo_channel_create(&config, &out->channel) ||
+	    !register_class(out)) {
+		fprintf(stderr, "no channel\n");
+		return false;
+	}
+	out->kind = kind;
+	out->atomic = atomic;
+	out->control = out->channel->control;
+	out->map = &out->control->map;
+	out->index = 0;
+	out->ring = rondo_map_ring(out->map, 0);
+	return true;
+}
+
+bool stage_open(struct stage *out, enum stage_kind kind, bool atomic)
+{
+	if (!stage_create(out, kind, atomic, NULL))
+		return false;
+	if (rondo_consumer_open(out->channel, &out->consumer)) {
+		fprintf(stderr, "no consumer\n");
+		return false;
+	}
+	return true;
+}
+
+void stage_close(struct stage *which)
+{
+	rondo_consumer_close(which->consumer);
+	rondo_channel_destroy(which->channel);
+}
+
+/* ---- records ---- */
+
+struct entry *stage_entry(uint32_t bytes)
+{
+	static struct entry spill;
+	struct entry *entry;
+
+	if (stage->count == LEDGER_RECORDS) {
+		violation(WITHOUT_OUTCOME, stage->count, 0);
+		return &spill;
+	}
+	entry = &stage->entries[stage->count++];
+	entry->bytes = bytes;
+	entry->outcome = LANE_NOTHING;
+	entry->seen = false;
+	return entry;
+}
+
+static uint32_t sequence_of(const struct entry *entry)
+{
+	return (stage->base + (uint32_t)(entry - stage->entries)) %
+	       LANE_RECORDS;
+}
+
+void stage_fill(struct entry *entry, uint32_t bytes)
+{
+	const uint32_t pattern = bytes < PATTERN_BYTES ? bytes : PATTERN_BYTES;
+	char *data = entry->record.data;
+
+	entry->bytes = bytes;
+	if (bytes < LANE_BYTES_MIN)
+		return;
+	lane_fill(data, LANE, sequence_of(entry), pattern);
+	memset(data + pattern, 0, bytes - pattern);
+}
+
+bool stage_reserved(struct entry *entry, int result)
+{
+	if (result == 0) {
+		entry->number = rondo_head_number(entry->record.head,
+						  stage->map->order);
+		stage_fill(entry, entry->bytes);
+		return true;
+	}
+	entry->outcome = LANE_REFUSED;
+	if (result == -ESHUTDOWN && !stage->control->running)
+		return false; /* not counted */
+	stage->refused_bytes += entry->bytes;
+	if (result == -ENOBUFS)
+		stage->refused[RONDO_REFUSED_FULL]++;
+	else if (result == -EBUSY)
+		stage->refused[RONDO_REFUSED_STALLED]++;
+	else if (result == -EMSGSIZE)
+		stage->refused[RONDO_REFUSED_BIG]++;
+	else
+		violation(BAD_ERROR, (uint64_t)-result, 0);
+	return false;
+}
+
+/* ---- taking ---- */
+
+static struct entry *entry_of(const struct rondo_item *item)
+{
+	const uint32_t pattern =
+		item->bytes < PATTERN_BYTES ? item->bytes : PATTERN_BYTES;
+	const char *data = item->data;
+	struct lane_payload payload;
+	uint32_t index;
+
+	if (item->id != stage->id)
+		violation(BAD_CLASS, item->id, item->bytes);
+	for (uint32_t i = pattern; i < item->bytes; i++)
+		if (data[i])
+			violation(BAD_PAYLOAD, i, item->bytes);
+	if (!lane_read(data, pattern, &payload)) {
+		violation(BAD_PAYLOAD, item->bytes, *(const uint64_t *)item->data);
+		return NULL;
+	}
+	index = (payload.sequence - stage->base) % LANE_RECORDS;
+	if (index >= stage->count) {
+		violation(SEEN_NOT_COMMITTED, payload.sequence, stage->base);
+		return NULL;
+	}
+	return &stage->entries[index];
+}
+
+static void see(const struct rondo_view *view, const struct rondo_item *item)
+{
+	const uint64_t narrow =
+		(UINT64_C(1) << rondo_number_bits(stage->map->order)) - 1;
+	struct entry *entry = entry_of(item);
+	uint32_t bytes;
+
+	if (!entry)
+		return;
+	bytes = stage->map->header_bytes == 8 ?
+			(uint32_t)rondo_align(entry->bytes, 8) :
+			entry->bytes;
+	if (entry->seen)
+		violation(SEEN_TWICE, (uint64_t)(entry - stage->entries),
+			  view->number);
+	if (bytes != item->bytes)
+		violation(BAD_LENGTH, item->bytes, entry->bytes);
+	if (entry->number != STAGE_ANYWHERE &&
+	    (entry->record.ring_id != view->ring ||
+	     entry->number != (view->number & narrow)))
+		violation(BAD_NUMBER, entry->number, view->number);
+	entry->seen = true;
+}
+
+static void check_view(const struct rondo_view *view)
+{
+	uint64_t *last = &stage->last_end[view->ring % 8];
+
+	if (view->time_begin > view->time_end)
+		violation(TIME_OUTSIDE, view->time_begin, view->time_end);
+	if (view->flags & RONDO_VIEW_DAMAGED)
+		violation(BAD_PACKET, view->number, view->flags);
+	if (view->flags & RONDO_VIEW_LATE)
+		return;
+	if (view->time_begin < *last)
+		violation(TIME_BACKWARDS, view->time_begin, *last);
+	*last = view->time_end;
+}
+
+void stage_read(const struct rondo_view *view)
+{
+	uint64_t time = view->time_begin;
+	struct rondo_item item;
+	int result;
+
+	if (stage->views < LEDGER_VIEWS)
+		stage->taken[stage->views++] = (struct taken){
+			view->number, view->ring,
+			(view->flags & RONDO_VIEW_STALLED) != 0};
+	check_view(view);
+	memset(&item, 0, sizeof(item));
+	while ((result = rondo_view_next(view, &item)) > 0) {
+		if (item.time < time || item.time > view->time_end)
+			violation(TIME_BACKWARDS, item.time, time);
+		time = item.time;
+		see(view, &item);
+	}
+	if (result)
+		violation(BAD_PACKET, (uint64_t)-result, view->number);
+}
+
+int stage_take(void)
+{
+	struct rondo_view view;
+	int result = rondo_consumer_take(stage->consumer, &view);
+
+	if (result)
+		return result;
+	stage_read(&view);
+	if (rondo_consumer_release(stage->consumer, &view))
+		violation(BAD_ERROR, view.number, view.pages);
+	return 0;
+}
+
+void stage_take_all(void)
+{
+	while (stage_take() == 0)
+		continue;
+}
+
+/* ---- accounting ---- */
+
+void stage_begin(void)
+{
+	stage->base = (stage->base + stage->count) % LANE_RECORDS;
+	stage->count = stage->views = 0;
+	stage->refused_bytes = stage->discarded = stage->squashed = 0;
+	memset(stage->refused, 0, sizeof(stage->refused));
+	rondo_channel_stats(stage->channel, &stage->before);
+}
+
+static bool was_taken(const struct entry *entry, bool *out_stalled)
+{
+	const uint64_t narrow =
+		(UINT64_C(1) << rondo_number_bits(stage->map->order)) - 1;
+
+	*out_stalled = false;
+	for (uint32_t i = 0; i < stage->views; i++)
+		if ((stage->taken[i].number & narrow) == entry->number &&
+		    stage->taken[i].ring == entry->record.ring_id) {
+			*out_stalled = stage->taken[i].stalled;
+			return true;
+		}
+	return false;
+}
+
+/* Committed and not seen: its sub-buffer was overwritten, and as a whole; or it
+ * was open when its sub-buffer was quarantined. */
+struct missing {
+	uint64_t overwritten; /* distinct sub-buffers */
+	uint64_t last;
+	uint64_t abandoned;
+};
+
+static void account_missing(const struct entry *entry, struct missing *missing)
+{
+	bool stalled;
+
+	if (entry->number == STAGE_ANYWHERE) {
+		violation(COMMITTED_NOT_SEEN,
+			  (uint64_t)(entry - stage->entries), 0);
+	} else if (was_taken(entry, &stalled)) {
+		if (!stalled)
+			violation(COMMITTED_NOT_SEEN,
+				  (uint64_t)(entry - stage->entries),
+				  entry->number);
+		missing->abandoned++;
+	} else if (!missing->overwritten || entry->number != missing->last) {
+		missing->last = entry->number;
+		missing->overwritten++;
+	}
+}
+
+static void account_entry(uint32_t index, struct missing *missing)
+{
+	const struct entry *entry = &stage->entries[index];
+
+	switch (entry->outcome) {
+	case LANE_NOTHING:
+		violation(WITHOUT_OUTCOME, index, entry->bytes);
+		break;
+	case LANE_COMMITTED:
+		if (!entry->seen)
+			account_missing(entry, missing);
+		break;
+	default:
+		if (entry->seen)
+			violation(SEEN_NOT_COMMITTED, index, entry->outcome);
+	}
+}
+
+static void account_sums(const struct missing *missing)
+{
+	const struct rondo_stats *before = &stage->before;
+	struct rondo_stats now;
+	uint64_t bytes = 0, overwritten;
+
+	rondo_channel_stats(stage->channel, &now);
+	overwritten = now.overwritten - before->overwritten;
+	for (int i = 0; i < (int)RONDO_CAUSES; i++) {
+		bytes += now.refused_bytes[i] - before->refused_bytes[i];
+		if (now.refused_records[i] - before->refused_records[i] !=
+		    stage->refused[i])
+			violation(BAD_SUM, (uint64_t)i, stage->refused[i]);
+	}
+	if (bytes != stage->refused_bytes)
+		violation(BAD_SUM, bytes, stage->refused_bytes);
+	if (now.discarded - before->discarded != stage->discarded)
+		violation(BAD_SUM, now.discarded - before->discarded,
+			  stage->discarded);
+	if (now.squashed - before->squashed != stage->squashed)
+		violation(BAD_SUM, now.squashed - before->squashed,
+			  stage->squashed);
+	if (missing->overwritten > overwritten)
+		violation(COMMITTED_NOT_SEEN, missing->overwritten,
+			  overwritten);
+	if (missing->abandoned > now.abandoned - before->abandoned)
+		violation(COMMITTED_NOT_SEEN, missing->abandoned,
+			  now.abandoned - before->abandoned);
+	if (now.delivered - before->delivered !=
+	    now.taken - before->taken + overwritten)
+		violation(BAD_SUM, now.delivered - before->delivered,
+			  now.taken - before->taken);
+}
+
+void stage_end(void)
+{
+	struct missing missing = {0, 0, 0};
+	const char *why;
+	int result;
+
+	result = rondo_channel_flush(stage->channel);
+	if (result < 0)
+		violation(BAD_ERROR, (uint64_t)-result, 1);
+	stage_take_all();
+	for (uint32_t i = 0; i < stage->count; i++)
+		account_entry(i, &missing);
+	account_sums(&missing);
+	for (uint32_t i = 0; i < stage->map->ring_count; i++)
+		if (rondo_ring_check(stage->control, i, &why))
+			violation(NOT_QUIET, i, (uint64_t)why[2]);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a scenario plays on: a channel with its consumer, and a ledger of the
+ * records of one run, who is accounted for exactly (I-count) when it ends. All
+ * but opening and closing may be used in handlers.
+ */
+#ifndef RONDO_TESTS_FAULT_STAGE_H
+#define RONDO_TESTS_FAULT_STAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rondo/rondo.h>
+
+#include "control.h"
+#include "ring.h"
+#include "support/lanes.h"
+
+#define LEDGER_RECORDS 1024u
+#define LEDGER_VIEWS 64u
+#define STAGE_ANYWHERE UINT64_MAX
+
+enum stage_kind {
+	STAGE_DISCARD,
+	STAGE_OVERWRITE,
+	STAGE_FULL_HEADERS, /* and a clock that sequences cannot read */
+	STAGE_KINDS,
+};
+
+struct entry {
+	struct rondo_record record; /* its handle */
+	uint64_t number;	    /* of its sub-buffer, or STAGE_ANYWHERE */
+	uint32_t bytes;		    /* as committed */
+	uint8_t outcome;	    /* enum lane_outcome */
+	bool seen;
+};
+
+/* A sub-buffer that the consumer took. */
+struct taken {
+	uint64_t number;
+	uint32_t ring;
+	bool stalled; /* by copy: open records are missing */
+};
+
+struct stage {
+	struct rondo_channel *channel;
+	struct rondo_consumer *consumer;
+	struct rondo_control *control;
+	const struct rondo_map *map;
+	struct rondo_ring *ring; /* of this CPU */
+	uint32_t index;
+	uint16_t id;
+	bool atomic;
+	enum stage_kind kind;
+
+	/* The run's. */
+	struct rondo_stats before;
+	uint64_t refused[RONDO_CAUSES], refused_bytes;
+	uint64_t discarded, squashed;
+	uint64_t last_end[8]; /* of rings in turn */
+	uint32_t base; /* of the sequence numbers */
+	uint32_t count, views;
+	struct entry entries[LEDGER_RECORDS];
+	struct taken taken[LEDGER_VIEWS];
+};
+
+/* The one that is being played on. */
+extern struct stage *stage;
+
+/* Pins this thread to CPU 0 as well. False: with a message. */
+bool stage_open(struct stage *out, enum stage_kind kind, bool atomic);
+/* Without a consumer, and by this path. */
+bool stage_create(struct stage *out, enum stage_kind kind, bool atomic,
+		  const char *path);
+void stage_close(struct stage *which);
+
+void stage_pin(int cpu);
+
+/* A run begins. */
+void stage_begin(void);
+/* It ends: closes and takes all there is; every record must be accounted for. */
+void stage_end(void);
+
+/* A new record in the ledger. */
+struct entry *stage_entry(uint32_t bytes);
+/* What reserve said; writes what the record holds. True: it is open. */
+bool stage_reserved(struct entry *entry, int result);
+void stage_fill(struct entry *entry, uint32_t bytes);
+
+/* Takes and reads what there is. */
+void stage_take_all(void);
+/* One. What rondo_consumer_take says. */
+int stage_take(void);
+void stage_read(const struct rondo_view *view);
+
+/* ---- where the head is ---- */
+
+static inline uint64_t stage_head(void)
+{
+	return rondo_load_relaxed(&stage->ring->head);
+}
+
+static inline uint64_t stage_number(void)
+{
+	return rondo_head_number(stage_head(), stage->map->order);
+}
+
+/* In its sub-buffer; 0: nothing is open. */
+static inline uint64_t stage_offset(void)
+{
+	return rondo_align(rondo_position_aligned(
+				   rondo_head_position(stage_head()) &
+				   (stage->map->subbuf_bytes - 1)),
+			   stage->map->header_bytes);
+}
+
+#endif
