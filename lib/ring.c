@@ -379,6 +379,8 @@ void rondo_ring_count(const struct rondo_place *place, uint64_t head,
 	    rondo_seq_count(ring, &place->control->handle->offsets, place->id,
 			    head, &ring->tally[what], bytes) == RONDO_SEQ_DONE)
 		return;
+#else
+	(void)head;
 #endif
 	rondo_ring_count_aside(ring, what, bytes);
 }
@@ -452,19 +454,22 @@ void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
 	end = rondo_put_time(end, PACKET_WORD(packet, timestamp_end), 0,
 			     UINT64_MAX);
 	end = rondo_put(end, PACKET_WORD(packet, content_bits), content * 8);
-	end = rondo_put(end, PACKET_WORD(packet, packet_bits),
-			rondo_align(content, 4096) * 8);
+	end = rondo_put_changed(end, PACKET_WORD(packet, packet_bits),
+				rondo_align(content, 4096) * 8);
 	for (unsigned cause = 0; cause < RONDO_CAUSES; cause++) {
 		uint64_t *words = &ring->tally[cause].count;
 		uint64_t n = rondo_load_relaxed(words);
 		uint64_t all = n + rondo_load_relaxed(&ring->aside[cause]);
 
-		rondo_move_check(move, words, n);
-		end = rondo_put(end, PACKET_WORD(packet, refused) + cause, all);
+		/* Too big a record has no head, and is counted aside. */
+		if (cause != RONDO_REFUSED_BIG)
+			rondo_move_check(move, words, n);
+		end = rondo_put_changed(
+			end, PACKET_WORD(packet, refused) + cause, all);
 		sum += all;
 	}
-	move->sequence.end =
-		rondo_put(end, PACKET_WORD(packet, events_discarded), sum);
+	move->sequence.end = rondo_put_changed(
+		end, PACKET_WORD(packet, events_discarded), sum);
 }
 
 /* ---- revoking, flushing ---- */

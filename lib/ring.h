@@ -46,7 +46,7 @@ struct rondo_place {
 #define RONDO_MOVE_STORES 32
 struct rondo_move {
 	struct rondo_sequence sequence;
-	struct rondo_check checks[1 + RONDO_CAUSES];
+	struct rondo_check checks[RONDO_CAUSES]; /* head, full, stalled */
 	struct rondo_store stores[RONDO_MOVE_STORES];
 };
 
@@ -72,7 +72,16 @@ static inline struct rondo_store *rondo_put(struct rondo_store *end, void *at,
 	return end + 1;
 }
 
-/* The same, of value + (time & mask). */
+/* The same where it is not there yet: most of a packet's header is what it was
+ * a lap ago. Only for words that nobody else can change before the move. */
+static inline struct rondo_store *
+rondo_put_changed(struct rondo_store *end, uint64_t *at, uint64_t value)
+{
+	return rondo_load_relaxed(at) == value ? end :
+						 rondo_put(end, at, value);
+}
+
+/* A store of value + (time & mask). */
 static inline struct rondo_store *
 rondo_put_time(struct rondo_store *end, void *at, uint64_t value, uint64_t mask)
 {

@@ -5,7 +5,7 @@
 
 # In this order; a stage is the function stage_NAME, with - as _.
 STAGES="build unit nest stress ctf example bench lint headers asan tsan \
-valgrind clang aarch64 install subproject"
+valgrind clang aarch64 coverage install subproject"
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -166,7 +166,7 @@ stage_asan()
 {
 	built asan -Dwerror=true -Db_sanitize=address,undefined \
 		-Dexamples=disabled -Dbench=disabled || return
-	suites asan "unit nest stress ctf" -t 4
+	suites asan "unit nest stress ctf" -t 2
 }
 
 # Sequences and fences are invisible to the thread sanitizer: every ring is
@@ -180,14 +180,14 @@ stage_tsan()
 	fixed=
 	! setarch -R true 2>/dev/null || fixed="setarch -R"
 	TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" \
-		suites tsan "unit nest stress ctf" -t 8 ${fixed:+--wrapper "$fixed"}
+		suites tsan "unit nest stress ctf" -t 3 ${fixed:+--wrapper "$fixed"}
 }
 
 # No rseq under valgrind and qemu: running both modes would be one twice.
 stage_valgrind()
 {
 	main_build || return
-	suites main unit --no-suite atomic -t 10 --wrapper \
+	suites main unit --no-suite atomic -t 4 --wrapper \
 		"valgrind --quiet --error-exitcode=99 --leak-check=full"
 }
 
@@ -206,7 +206,24 @@ stage_aarch64()
 	fi
 	built aarch64 -Dwerror=true --cross-file tools/cross/aarch64.ini \
 		-Dexamples=disabled -Dbench=disabled || return
-	suites aarch64 unit --no-suite atomic -t 10
+	suites aarch64 unit --no-suite atomic -t 4
+}
+
+# Without optimization each line is its own; threads count by atomic adds.
+stage_coverage()
+{
+	CC=gcc CXX=g++ built coverage -Db_coverage=true --buildtype=debug \
+		-Dc_args=-fprofile-update=atomic \
+		-Dcpp_args=-fprofile-update=atomic \
+		-Dexamples=disabled -Dbench=disabled || return
+	find "$build/coverage" -name '*.gcda' -delete
+	suites coverage "unit nest ctf" || return
+	for mode in 1 0; do
+		RONDO_RSEQ=$mode quietly \
+			"$build/coverage/tests/test-stress-torture" --ms 100 ||
+			return
+	done
+	python3 tests/coverage/measure "$build/coverage"
 }
 
 # As a package would: nothing but what is installed, found by pkg-config.
