@@ -216,6 +216,17 @@ reserve_by_swap(const struct rondo_place *place, const struct request *request,
 	return RONDO_SEQ_DONE;
 }
 
+static inline bool has_room(const struct rondo_map *map,
+			    const struct request *request, uint64_t head)
+{
+	uint64_t end = rondo_position_aligned(rondo_head_position(head)) &
+		       (map->subbuf_bytes - 1);
+	struct room room = room_at(map, request, end);
+
+	return !(head & RONDO_PENDING_FULL) && room_fits(map, &room);
+}
+
+/* has_room says that it fits. */
 static int reserve_here(const struct rondo_place *place,
 			const struct request *request, uint64_t head,
 			struct rondo_record *out)
@@ -231,8 +242,6 @@ static int reserve_here(const struct rondo_place *place,
 	char *base;
 	int result;
 
-	if ((head & RONDO_PENDING_FULL) || !room_fits(map, &room))
-		return RONDO_SEQ_FAR;
 	if (!rondo_ring_find(place, number, &slot))
 		return RONDO_SEQ_CHANGED;
 	heal_hint(place, number, rondo_slot_pages(slot));
@@ -502,7 +511,7 @@ static int cross_to(const struct rondo_place *place,
 		rondo_add_relaxed(&place->ring->passed_over,
 				  crossing->target.passed);
 	if (crossing->closes)
-		rondo_ring_closed(place, rondo_slot_pages(crossing->left), head,
+		rondo_ring_closed(place, crossing->left, head,
 				  move.sequence.wanted);
 	out->data = base + room.payload;
 	/* Where a squash leads: this sub-buffer, open and empty. */
@@ -578,7 +587,8 @@ static int reserve_once(const struct rondo_place *place,
 			       RONDO_SEQ_ABORTED :
 			       RONDO_SEQ_CHANGED;
 	}
-	if (rondo_head_position(head) & mask)
+	if ((rondo_head_position(head) & mask) &&
+	    has_room(&place->control->map, request, head))
 		result = reserve_here(place, request, head, out);
 	if (result == RONDO_SEQ_FAR)
 		result = cross(place, request, head, out);
@@ -634,10 +644,11 @@ static int reserve(const struct request *request, struct rondo_record *out)
 {
 	struct rondo_control *control = request->channel->control;
 	const struct rondo_map *map = &control->map;
-	struct room room = room_at(map, request, RONDO_PACKET_BYTES);
 	int result;
 
-	if (request->bytes > map->record_max || !room_fits(map, &room))
+	if (request->bytes > map->record_max ||
+	    (request->align > 8 &&
+	     !has_room(map, request, rondo_head_at(RONDO_PACKET_BYTES, 0))))
 		return refuse_big(control, request);
 	result = reserve_in(control, request, out);
 	if (result == 0)

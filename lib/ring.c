@@ -301,24 +301,21 @@ static void wake_consumer(const struct rondo_control *control)
 	}
 }
 
-/* I-once: the add that made late 0 is the only one that comes here. */
-static void deliver(const struct rondo_place *place, uint32_t pages,
-		    uint64_t number, uint64_t head)
+/* I-once: the last commit, or the closer that saw none pending, is the only one
+ * that comes here. slot: the word, OPEN. */
+static void deliver(const struct rondo_place *place, uint64_t slot,
+		    uint64_t head)
 {
 	const struct rondo_map *map = &place->control->map;
-	uint64_t *at = rondo_map_slot(map, place->index, number);
-	/* pairs(slot) acquire: OPEN, before what follows. */
-	uint64_t slot = rondo_load_acquire(at);
 
 	RONDO_TESTPOINT(RONDO_AT_BEFORE_DELIVER);
-	if (!slot_is(slot, RONDO_SLOT_OPEN, number,
-		     rondo_number_bits(map->order)) ||
-	    rondo_slot_pages(slot) != pages)
-		return; /* the memory makes no sense */
 	/* pairs(delivered) release: every record and the end, before the state
-	 * that lets the consumer have them. */
-	if (!rondo_cas(at, slot,
-		       rondo_slot(pages, RONDO_SLOT_READABLE,
+	 * that lets the consumer have them. Another word: the memory makes no
+	 * sense. */
+	if (!rondo_cas(rondo_map_slot(map, place->index,
+				      rondo_slot_number(slot)),
+		       slot,
+		       rondo_slot(rondo_slot_pages(slot), RONDO_SLOT_READABLE,
 				  rondo_slot_number(slot))))
 		return;
 	rondo_ring_count(place, head, RONDO_COUNT_DELIVERED, 0);
@@ -333,30 +330,39 @@ static void deliver(const struct rondo_place *place, uint32_t pages,
  * A closer that saw nothing pending need not add: a late commit leaves its
  * share of pending in the head, so there was none.
  */
-void rondo_ring_closed(const struct rondo_place *place, uint32_t pages,
+void rondo_ring_closed(const struct rondo_place *place, uint64_t slot,
 		       uint64_t left, uint64_t head)
 {
-	uint64_t number = rondo_head_number(left, place->control->map.order);
 	uint64_t pending = rondo_head_pending(left);
 
 	RONDO_TESTPOINT(RONDO_AT_CLOSED);
 	if (pending)
-		rondo_ring_late(place, pages, number, (int64_t)pending);
+		rondo_ring_late(place, rondo_slot_pages(slot),
+				rondo_slot_number(slot), (int64_t)pending);
 	else
-		deliver(place, pages, number, head);
+		deliver(place,
+			rondo_slot(rondo_slot_pages(slot), RONDO_SLOT_OPEN,
+				   rondo_slot_number(slot)),
+			head);
 }
 
 void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
 		     uint64_t number, int64_t change)
 {
-	int64_t *late =
-		rondo_map_late(&place->control->map, place->index, pages);
+	const struct rondo_map *map = &place->control->map;
+	uint64_t slot;
 
 	RONDO_TESTPOINT(RONDO_AT_BEFORE_LATE_ADD);
 	/* pairs(late) acquire and release: each one's records before its add;
 	 * all of them before the delivery by the last. */
-	if (rondo_add_fetch(late, change) == 0)
-		deliver(place, pages, number, RONDO_HEAD_NEVER);
+	if (rondo_add_fetch(rondo_map_late(map, place->index, pages), change))
+		return;
+	/* pairs(slot) acquire: OPEN, before what follows. */
+	slot = rondo_load_acquire(rondo_map_slot(map, place->index, number));
+	if (slot_is(slot, RONDO_SLOT_OPEN, number,
+		    rondo_number_bits(map->order)) &&
+	    rondo_slot_pages(slot) == pages)
+		deliver(place, slot, RONDO_HEAD_NEVER);
 }
 
 /* ---- what is counted ---- */
@@ -594,8 +600,7 @@ static int close_open(const struct rondo_place *place, uint64_t head,
 		return result;
 	rondo_store_list(&move.sequence);
 	rondo_add_relaxed(&place->ring->flushes, 1);
-	rondo_ring_closed(place, rondo_slot_pages(slot), head,
-			  RONDO_HEAD_NEVER);
+	rondo_ring_closed(place, slot, head, RONDO_HEAD_NEVER);
 	return RONDO_SEQ_DONE;
 }
 

@@ -125,10 +125,10 @@ bool rondo_ring_find(const struct rondo_place *place, uint64_t number,
 void rondo_move_end(struct rondo_move *move, const struct rondo_place *place,
 		    uint32_t pages, uint64_t head);
 
-/* The head, now as given, has left a sub-buffer, whose end is written: delivers
- * it, or leaves that to the last of those that still have a record open in it.
- */
-void rondo_ring_closed(const struct rondo_place *place, uint32_t pages,
+/* The head was left, and is head now: the end of the sub-buffer in slot is
+ * written. Delivers it, or leaves that to the last of those that still have a
+ * record open in it. */
+void rondo_ring_closed(const struct rondo_place *place, uint64_t slot,
 		       uint64_t left, uint64_t head);
 
 /* late[pages] += change; delivers number when that makes it 0. */

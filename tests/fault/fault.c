@@ -20,7 +20,8 @@
 #include "stage.h"
 
 #define FAILURES_MAX 10
-#define STORM 24u
+/* One more than a reserve bears, and it is revoked. */
+#define STORM 8u
 
 /* What is being done, for whoever has to tell where it went wrong. */
 static struct {
@@ -163,19 +164,40 @@ static void singles(const struct scenario *scenario,
 
 /* ---- storms ---- */
 
+/* What only a sequence that is aborted again and again leads to. */
+static void find_storm(const struct scenario *scenario, uint32_t a,
+		       uint32_t first, uint32_t end)
+{
+	struct fault inner = {.first = first,
+			      .end = end,
+			      .fresh = true,
+			      .lingers = true,
+			      .what = actions[ACTION_RECORD].what};
+	struct fault outer = {.first = a,
+			      .end = a + 1,
+			      .inner = &inner,
+			      .storm = STORM,
+			      .what = actions[ACTION_RECORD].what};
+
+	now.b = first;
+	(void)run(scenario, &outer);
+	figures.storms += outer.aborted;
+	if (!inner.hit)
+		return;
+	if (end - first == 1) {
+		figures.pairs++;
+		return;
+	}
+	find_storm(scenario, a, first, first + (end - first) / 2);
+	find_storm(scenario, a, first + (end - first) / 2, end);
+}
+
 static void storms(const struct scenario *scenario)
 {
-	now.outer = &actions[ACTION_RECORD];
-	now.inner = NULL;
+	now.outer = now.inner = &actions[ACTION_RECORD];
 	for (uint32_t i = 0; i < reached_count; i++) {
-		struct fault fault = {.first = reached[i],
-				      .end = reached[i] + 1,
-				      .storm = STORM,
-				      .what = now.outer->what};
-
 		now.a = reached[i];
-		(void)run(scenario, &fault);
-		figures.storms += fault.aborted;
+		find_storm(scenario, reached[i], 0, spots_count());
 	}
 }
 

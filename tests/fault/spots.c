@@ -93,6 +93,8 @@ static void lift_one(struct fault *fault)
 {
 	if (!fault->planted)
 		return;
+	if (armed == fault)
+		armed = NULL;
 	for (uint32_t i = fault->first; i < fault->end; i++)
 		*spots[i].at = spots[i].byte;
 	fault->planted = false;
@@ -102,7 +104,6 @@ void fault_lift(struct fault *fault)
 {
 	for (; fault; fault = fault->inner)
 		lift_one(fault);
-	armed = NULL;
 }
 
 /* ---- hitting ---- */
@@ -121,7 +122,6 @@ static void strike(struct fault *fault)
 
 	fault->hit = true;
 	lift_one(fault);
-	armed = NULL;
 	if (inner)
 		fault_plant(inner);
 	if (fault->end - fault->first == 1)
@@ -129,10 +129,22 @@ static void strike(struct fault *fault)
 	fault_depth++;
 	fault->what();
 	fault_depth--;
-	if (inner && !inner->lingers) {
+	if (inner && !inner->lingers)
 		lift_one(inner);
-		armed = NULL;
-	}
+}
+
+/* Its sequence is aborted once more. Then the way out of the storm is where the
+ * inner fault may be. */
+static void blow(struct fault *fault)
+{
+	struct fault *inner = fault->inner;
+
+	fault->hit = true;
+	if (--fault->storm)
+		return;
+	lift_one(fault);
+	if (inner)
+		fault_plant(inner);
 }
 
 /*
@@ -154,8 +166,7 @@ static void on_trap(int signal, siginfo_t *info, void *context)
 	if (spot == NOWHERE) {
 		fault->aborted = true;
 		if (fault->storm) {
-			fault->storm--;
-			fault->hit = true;
+			blow(fault);
 			return;
 		}
 	}

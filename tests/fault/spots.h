@@ -23,7 +23,9 @@ struct fault {
 	struct fault *inner;
 	bool lingers;
 	bool fresh;	/* only where no fault has been yet */
-	uint32_t storm; /* so many aborts of sequences before it is lifted */
+	/* So many aborts of the sequence, and nothing else; then inner, which
+	 * lingers: at the last of them. */
+	uint32_t storm;
 	bool planted, hit, aborted; /* out; aborted: a sequence */
 };
 

@@ -14,6 +14,7 @@
 #define LANE 0u
 
 struct stage *stage;
+static const char zeros[8192];
 
 static const struct rondo_config configs[STAGE_KINDS] = {
 	[STAGE_DISCARD] = {.size = sizeof(struct rondo_config),
@@ -169,9 +170,9 @@ static struct entry *entry_of(const struct rondo_item *item)
 
 	if (item->id != stage->id)
 		violation(BAD_CLASS, item->id, item->bytes);
-	for (uint32_t i = pattern; i < item->bytes; i++)
-		if (data[i])
-			violation(BAD_PAYLOAD, i, item->bytes);
+	if (item->bytes > sizeof(zeros) ||
+	    memcmp(data + pattern, zeros, item->bytes - pattern) != 0)
+		violation(BAD_PAYLOAD, pattern, item->bytes);
 	if (!lane_read(data, pattern, &payload)) {
 		violation(BAD_PAYLOAD, item->bytes, *(const uint64_t *)item->data);
 		return NULL;
