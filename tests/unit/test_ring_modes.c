@@ -379,7 +379,8 @@ static void the_record_path_makes_no_system_call(void **state)
 		config.flags = flags[i];
 		child = fork();
 		assert_true(child >= 0);
-		if (child == 0) /* by itself, whatever exit may be asked to do */
+		/* Not _exit, which may have been told to do more. */
+		if (child == 0)
 			syscall(SYS_exit_group, run_quietly(&config, random));
 		assert_int_equal(waitpid(child, &status, 0), child);
 		if (WIFSIGNALED(status))
