@@ -711,9 +711,8 @@ int rondo_reserve_call(struct rondo_channel *channel, uint16_t event_id,
  * taken yet: the refusal that users meet by the million, in a straight line.
  * Whatever that slot's number is, a head that did not move makes it right.
  */
-int rondo_reserve_next(struct rondo_channel *channel, uint16_t event_id,
-		       uint32_t bytes, struct rondo_record *out, uint64_t head,
-		       uint32_t ring_id)
+int rondo_refuse_full(struct rondo_channel *channel, uint32_t bytes,
+		      uint64_t head, uint32_t ring_id)
 {
 #if RONDO_HAVE_RSEQ
 	char *page = channel->rings + ((uint64_t)ring_id << RONDO_RING_SHIFT);
@@ -737,11 +736,9 @@ int rondo_reserve_next(struct rondo_channel *channel, uint16_t event_id,
 			    bytes) == RONDO_SEQ_DONE)
 		return -ENOBUFS;
 #else
-	(void)head, (void)ring_id;
+	(void)channel, (void)bytes, (void)head, (void)ring_id;
 #endif
-	if (rondo_unlikely(!may_record(channel)))
-		return -ESHUTDOWN;
-	return reserve_plain(channel, event_id, bytes, out);
+	return 1;
 }
 
 int rondo_reserve_aligned(struct rondo_channel *channel, uint16_t event_id,

@@ -30,14 +30,13 @@ struct rondo_mark {
 	uint32_t reserved_;
 };
 
-/* What the inlined ones call when the fast path does not apply. */
+/* What the inlined ones call when the fast path does not apply. refuse_full:
+ * -ENOBUFS, counted; or 1, it is not as simple as that. */
 RONDO_API int rondo_reserve_call(struct rondo_channel *channel,
 				 uint16_t event_id, uint32_t bytes,
 				 struct rondo_record *out);
-RONDO_API int rondo_reserve_next(struct rondo_channel *channel,
-				 uint16_t event_id, uint32_t bytes,
-				 struct rondo_record *out, uint64_t head,
-				 uint32_t ring_id);
+RONDO_API int rondo_refuse_full(struct rondo_channel *channel, uint32_t bytes,
+				uint64_t head, uint32_t ring_id);
 RONDO_API int rondo_commit_call(struct rondo_channel *channel, void *data,
 				uint64_t head, uint32_t ring_id,
 				uint16_t event_id);
@@ -181,13 +180,11 @@ RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,
 		struct rondo_record handle, *slow = &handle;
 #endif
 
-		if (result == RONDO_FAST_NO_ROOM)
-			result = rondo_reserve_next(channel, event_id, bytes,
-						    slow, seen.head,
-						    seen.ring_id);
-		else
-			result = rondo_reserve_call(channel, event_id, bytes,
-						    slow);
+		if (result == RONDO_FAST_NO_ROOM &&
+		    rondo_refuse_full(channel, bytes, seen.head, seen.ring_id) <
+			    0)
+			return -ENOBUFS;
+		result = rondo_reserve_call(channel, event_id, bytes, slow);
 		if (slow != out && rondo_likely(result == 0))
 			*out = *slow;
 	}

@@ -53,7 +53,7 @@ struct rondo_seen {
 enum rondo_fast {
 	RONDO_FAST_DONE = 0,
 	RONDO_FAST_CALL = 1,	/* rondo_reserve_call */
-	RONDO_FAST_NO_ROOM = 2, /* rondo_reserve_next */
+	RONDO_FAST_NO_ROOM = 2, /* rondo_refuse_full, else the same */
 };
 
 #if RONDO_HAVE_RSEQ

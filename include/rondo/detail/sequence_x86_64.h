@@ -102,20 +102,18 @@ rondo_seq_count(struct rondo_ring *ring, const struct rondo_offsets *at,
 		RONDO_RSEQ_CHECK_ID
 		"cmpq %[expected], %[head]\n\t"
 		"jne %l[changed]\n\t"
-		"movq (%[tally]), %%rax\n\t"
-		"movl %%eax, %%edx\n\t"
+		"movl (%[tally]), %%edx\n\t"
 		"andl $1, %%edx\n\t"
-		"movq 8(%[tally],%%rdx,8), %%rcx\n\t"
-		"addq %[bytes], %%rcx\n\t"
+		"movq 8(%[tally],%%rdx,8), %%rax\n\t"
+		"addq %[bytes], %%rax\n\t"
 		"xorl $1, %%edx\n\t"
-		"movq %%rcx, 8(%[tally],%%rdx,8)\n\t"
-		"incq %%rax\n\t"
-		"movq %%rax, (%[tally])\n"
+		"movq %%rax, 8(%[tally],%%rdx,8)\n\t"
+		"incq (%[tally])\n"
 		RONDO_RSEQ_END
 		: : [rseq] "m"(at->rseq), [idat] "m"(at->id), [id] "r"(id),
 		[head] "m"(ring->head), [expected] "r"(expected),
 		[tally] "r"(tally), [bytes] "r"(bytes)
-		: "memory", "cc", "rax", "rcx", "rdx" : changed, aborted);
+		: "memory", "cc", "rax", "rdx" : changed, aborted);
 	return RONDO_SEQ_DONE;
 changed:
 	return RONDO_SEQ_CHANGED;
