@@ -15,6 +15,14 @@ static const struct rondo_config keeps_oldest = {
 	.subbuf_count = 4,
 };
 
+/* Its clock is read by the call, which passes a point there. */
+static const struct rondo_config kernel_clock = {
+	.size = sizeof(struct rondo_config),
+	.subbuf_bytes = 4096,
+	.subbuf_count = 4,
+	.clock = RONDO_CLOCK_MONOTONIC,
+};
+
 /* ---- once at a point ---- */
 
 static enum rondo_testpoint point;
@@ -235,7 +243,86 @@ static void room_that_appears_while_refusing_is_no_loss_of_count(void **state)
 	test_ring_destroy(&ring);
 }
 
+static void take_one_and_move_the_head(void)
+{
+	take_one();
+	test_record(&ring, 8);
+}
+
+/* In every mode: what had no room was looked for at a head that is gone. */
+static void a_record_is_not_refused_for_a_head_that_has_moved(void **state)
+{
+	struct rondo_stats stats;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	for (int i = 0; i < 4; i++)
+		fill_sub_buffer();
+	let_happen(RONDO_AT_REFUSE, take_one_and_move_the_head);
+	record_by_call(40);
+	it_has_happened();
+	test_stats(&ring, &stats);
+	assert_int_equal(stats.refused_records[RONDO_REFUSED_FULL], 0);
+	ring.any_order = true;
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
+/* As a thread does that the closer's interrupted, and that found all full. */
+static void refuse_one(void)
+{
+	const struct rondo_place place = {ring.control, ring.ring, ring.index,
+					  ring.index};
+
+	assert_true(rondo_ring_refuse(&place, test_head(&ring),
+				      RONDO_REFUSED_FULL, 40));
+}
+
+static void a_packet_tells_what_was_refused_while_it_was_closed(void **state)
+{
+	(void)state;
+	test_ring_create(&ring, &kernel_clock);
+	test_leave_room(&ring, 0);
+	if (rondo_head_mode(test_head(&ring)) == RONDO_HEAD_RSEQ) {
+		let_happen(RONDO_AT_RESERVE_CLOCK_READ, refuse_one);
+		record_by_call(40);
+		it_has_happened();
+		assert_true(test_take(&ring));
+		assert_int_equal(ring.packet.refused[RONDO_REFUSED_FULL], 1);
+		assert_int_equal(ring.packet.events_discarded, 1);
+	}
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 /* ---- a flush that meets others ---- */
+
+static void the_lock_is_held(void)
+{
+	assert_false(rondo_os_try_lock_word(&ring.control->flush_lock));
+}
+
+/* One revoker at a time: the fence of another is not one's own. */
+static void a_head_is_revoked_under_the_flush_lock(void **state)
+{
+	const enum rondo_testpoint points[] = {RONDO_AT_REVOKING,
+					       RONDO_AT_FENCED};
+	const bool elsewhere = test_pin(1);
+
+	(void)state;
+	for (size_t i = 0; i < TEST_COUNT(points); i++) {
+		test_ring_create(&ring, &keeps_oldest);
+		test_record(&ring, 30);
+		let_happen(points[i], the_lock_is_held);
+		(void)test_pin(1);
+		assert_int_equal(rondo_channel_flush(ring.channel), 1);
+		assert_true(test_pin(0));
+		assert_true(happened == (elsewhere && !ring.ring->atomic_only));
+		rondo_testpoint_hook = NULL;
+		test_drain(&ring);
+		test_ring_destroy(&ring);
+	}
+}
 
 static void flush_is_overtaken(void)
 {
@@ -270,6 +357,11 @@ int main(void)
 		cmocka_unit_test(a_crossing_that_was_overtaken_leaves_no_hint),
 		cmocka_unit_test(
 			room_that_appears_while_refusing_is_no_loss_of_count),
+		cmocka_unit_test(
+			a_record_is_not_refused_for_a_head_that_has_moved),
+		cmocka_unit_test(
+			a_packet_tells_what_was_refused_while_it_was_closed),
+		cmocka_unit_test(a_head_is_revoked_under_the_flush_lock),
 		cmocka_unit_test(
 			a_flush_that_was_overtaken_closes_what_is_open_then),
 	};

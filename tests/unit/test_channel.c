@@ -621,10 +621,21 @@ static int use_what_is_wiped(void *argument)
 	return 0;
 }
 
+/* Its memory is its parent's, which may take it for open still. */
+static int end_what_is_wiped(void *argument)
+{
+	struct rondo_record *inherited = argument;
+
+	TEST_CHILD_CHECK(rondo_commit(inherited) == 0);
+	return 0;
+}
+
 static void a_child_without_fork_handlers_is_shut_out_too(void **state)
 {
+	struct rondo_record open = {0};
 	struct fixture fixture;
 	uint64_t before;
+	uint8_t state_byte;
 
 	(void)state;
 	if (test_is_emulated())
@@ -635,6 +646,14 @@ static void a_child_without_fork_handlers_is_shut_out_too(void **state)
 			 0);
 	assert_int_equal(fingerprint(fixture.channel), before);
 	assert_int_equal(record(&fixture), 0);
+	assert_int_equal(rondo_reserve(fixture.channel, fixture.id, 8, &open),
+			 0);
+	before = fingerprint(fixture.channel);
+	state_byte = ((uint8_t *)open.data)[-1];
+	assert_int_equal(clone_without_handlers(end_what_is_wiped, &open), 0);
+	assert_int_equal(fingerprint(fixture.channel), before);
+	assert_int_equal(((uint8_t *)open.data)[-1], state_byte);
+	assert_int_equal(rondo_commit(&open), 0);
 	rondo_channel_destroy(fixture.channel);
 }
 

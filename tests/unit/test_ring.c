@@ -4,6 +4,7 @@
  * is refused before a ring is looked at.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -85,6 +86,39 @@ static void one_byte_more_than_the_room_left_crosses(void **state)
 }
 
 /* Every offset at which a record may begin near the end, every length there. */
+/* The high byte of an id stands apart from the rest in either header. */
+static void ids_beyond_one_byte_come_back_with_their_times(void **state)
+{
+	struct rondo_event_class class = {
+		.size = sizeof(class),
+		.field_size = sizeof(struct rondo_field),
+	};
+	struct rondo_record record = {0};
+	char name[16];
+
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (unsigned i = 0; ring.id < 300; i++) {
+			snprintf(name, sizeof(name), "test:%u", i);
+			class.name = name;
+			assert_int_equal(rondo_event_register(ring.channel,
+							      &class, &ring.id),
+					 0);
+		}
+		test_reserve(&ring, 16, &record);
+		assert_int_equal(rondo_commit(&record), 0);
+		assert_int_equal(
+			((uint16_t *)record
+				 .data)[ring.map->header_bytes == 8 ? -1 : -8],
+			300);
+		test_record(&ring, 8);
+		test_drain(&ring);
+		test_ring_destroy(&ring);
+	}
+}
+
 static void near_the_end_each_length_stays_or_crosses_by_its_room(void **state)
 {
 	(void)state;
@@ -428,6 +462,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_record_of_exactly_the_room_left_stays),
 		cmocka_unit_test(one_byte_more_than_the_room_left_crosses),
+		cmocka_unit_test(
+			ids_beyond_one_byte_come_back_with_their_times),
 		cmocka_unit_test(
 			near_the_end_each_length_stays_or_crosses_by_its_room),
 		cmocka_unit_test(records_without_payload_fill_a_sub_buffer),

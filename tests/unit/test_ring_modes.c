@@ -173,6 +173,36 @@ while_a_flusher_is_at_it_eight_aborts_refuse_the_record(void **state)
 	test_ring_destroy(&ring);
 }
 
+/* The inlined code stores plainly: what is not rseq mode it hands on. */
+static void inlined_code_leaves_heads_of_other_modes_alone(void **state)
+{
+#if RONDO_HAVE_RSEQ
+	struct rondo_record record = {0};
+	struct rondo_seen seen;
+	uint64_t head;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	test_record(&ring, 8);
+	head = test_head(&ring);
+	for (unsigned other = RONDO_HEAD_REVOKING; other <= RONDO_HEAD_NEVER;
+	     other++) {
+		const uint64_t changed = rondo_head_with_mode(head, other);
+
+		rondo_store_relaxed(&ring.ring->head, changed);
+		assert_int_equal(rondo_fast_reserve(ring.channel, ring.id, 8,
+						    &record, &seen),
+				 RONDO_FAST_CALL);
+		assert_true(test_head(&ring) == changed);
+	}
+	rondo_store_relaxed(&ring.ring->head, head);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+#else
+	(void)state;
+#endif
+}
+
 /* ---- the extra ring ---- */
 
 static __thread uint32_t pretended_id;
@@ -404,6 +434,8 @@ int main(void)
 		cmocka_unit_test(a_squash_in_revoked_mode_is_a_squash),
 		cmocka_unit_test(
 			while_a_flusher_is_at_it_eight_aborts_refuse_the_record),
+		cmocka_unit_test(
+			inlined_code_leaves_heads_of_other_modes_alone),
 		cmocka_unit_test(
 			threads_without_a_ring_of_their_own_record_in_the_extra_one),
 		cmocka_unit_test(
