@@ -134,21 +134,73 @@ static void without_membarrier_rings_are_atomic_and_work(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* What a thread may ask to know its ring; pretended to be missing. */
+static bool no_rseq_area, no_cheap_cpu;
+
+void __real_rondo_os_rseq(struct rondo_os_rseq *out);
+void __wrap_rondo_os_rseq(struct rondo_os_rseq *out);
+int __real_rondo_os_cpu_cheap(void);
+int __wrap_rondo_os_cpu_cheap(void);
+
+void __wrap_rondo_os_rseq(struct rondo_os_rseq *out)
+{
+	__real_rondo_os_rseq(out);
+	if (no_rseq_area)
+		memset(out, 0, sizeof(*out));
+}
+
+int __wrap_rondo_os_cpu_cheap(void)
+{
+	return no_cheap_cpu ? -1 : __real_rondo_os_cpu_cheap();
+}
+
+/* Some records, all of them to one ring, and found there. */
+static bool can_record(const struct fixture *fixture)
+{
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < 10; i++) {
+		if (record(fixture))
+			return false;
+		if (open_bytes(fixture->channel) <= bytes)
+			return false;
+		bytes = open_bytes(fixture->channel);
+	}
+	return rondo_channel_flush(fixture->channel) == 1;
+}
+
 /* rings in force * 16 + reason */
 static int rings_and_reason(void)
 {
 	struct rondo_config config = {.size = SIZE,
 				      .rings = RONDO_RINGS_BY_CONCURRENCY};
 	struct rondo_config in_force = {.size = SIZE};
-	struct rondo_channel *channel;
 	struct rondo_stats stats;
+	struct fixture fixture;
+	cpu_set_t one;
 
-	if (rondo_channel_create(&config, &channel) ||
-	    rondo_channel_config(channel, &in_force) ||
-	    rondo_channel_stats(channel, &stats) ||
-	    rondo_channel_destroy(channel))
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	if (sched_setaffinity(0, sizeof(one), &one) ||
+	    fixture_make(&config, &fixture) ||
+	    rondo_channel_config(fixture.channel, &in_force) ||
+	    rondo_channel_stats(fixture.channel, &stats) ||
+	    !can_record(&fixture) || rondo_channel_destroy(fixture.channel))
 		return 255;
 	return (int)(in_force.rings * 16 + stats.reason);
+}
+
+static void a_thread_that_cannot_ask_where_it_is_has_a_ring(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	no_rseq_area = no_cheap_cpu = true;
+	fixture = fixture_new(NULL);
+	assert_false(fixture.channel->control->by_id);
+	assert_true(can_record(&fixture));
+	assert_int_equal(rondo_channel_destroy(fixture.channel), 0);
+	no_rseq_area = no_cheap_cpu = false;
 }
 
 /* This program again, rseq turned off in its libc; see main. */
@@ -296,6 +348,103 @@ static void the_config_in_force_is_told_to_old_and_new_callers(void **state)
 	out.size = 0;
 	assert_int_equal(rondo_channel_config(channel, &out), -EINVAL);
 	rondo_channel_destroy(channel);
+}
+
+static void what_is_no_channel_is_refused(void **state)
+{
+	const struct rondo_event_class class = {.size = sizeof(class)};
+	struct rondo_channel stranger = {.magic = 0}, *channel = NULL;
+	struct rondo_writer *writer;
+	struct rondo_record out;
+	struct rondo_stats stats;
+	uint16_t id;
+
+	(void)state;
+	for (int i = 0; i < 2; i++, channel = &stranger) {
+		assert_int_equal(rondo_event_register(channel, &class, &id),
+				 -EINVAL);
+		assert_int_equal(rondo_writer_open(channel, "/x", &writer),
+				 -EINVAL);
+		assert_int_equal(rondo_snapshot(channel, "/x"), -EINVAL);
+	}
+	assert_null(rondo_registry_find(NULL));
+	/* As one that has been wiped, in a child. */
+	assert_int_equal(rondo_reserve_aligned(&stranger, 16, 8, 8, &out),
+			 -ESHUTDOWN);
+	assert_int_equal(rondo_squash(&stranger, (struct rondo_mark){0}),
+			 -ESHUTDOWN);
+	assert_int_equal(rondo_channel_flush(&stranger), 0);
+	assert_int_equal(rondo_channel_stats(&stranger, &stats), -EINVAL);
+	assert_int_equal(rondo_channel_destroy(&stranger), -EINVAL);
+	assert_int_equal(rondo_channel_destroy(NULL), 0);
+}
+
+/* ---- flushes from elsewhere ---- */
+
+static void anothers_idle_rings_are_left_alone(void **state)
+{
+	struct fixture fixture = fixture_new(NULL);
+	struct rondo_channel *attached;
+
+	(void)state;
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(fixture.channel),
+					      &attached),
+			 0);
+	assert_int_equal(rondo_channel_flush(attached), 0);
+	rondo_channel_destroy(attached);
+	rondo_channel_destroy(fixture.channel);
+}
+
+/* A ring of a concurrency id has no CPU that one could go to. */
+static void anothers_rings_by_concurrency_cannot_be_flushed(void **state)
+{
+	const struct rondo_config config = {
+		.size = SIZE, .rings = RONDO_RINGS_BY_CONCURRENCY};
+	struct rondo_config in_force = {.size = SIZE};
+	struct fixture fixture = fixture_new(&config);
+	struct rondo_channel *attached;
+
+	(void)state;
+	assert_int_equal(rondo_channel_config(fixture.channel, &in_force), 0);
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(fixture.channel),
+					      &attached),
+			 0);
+	assert_int_equal(record(&fixture), 0);
+	if (in_force.rings == RONDO_RINGS_BY_CONCURRENCY &&
+	    reason_of(&config) == RONDO_MODE_RSEQ)
+		assert_int_equal(rondo_channel_flush(attached), -EOPNOTSUPP);
+	rondo_channel_destroy(attached);
+	rondo_channel_destroy(fixture.channel);
+}
+
+static int flush_where_one_may_not_go(void *argument)
+{
+	struct fixture fixture;
+	struct rondo_channel *attached;
+
+	TEST_CHILD_CHECK(!fixture_make(argument, &fixture));
+	TEST_CHILD_CHECK(!rondo_channel_attach(
+		rondo_channel_fd(fixture.channel), &attached));
+	TEST_CHILD_CHECK(!record(&fixture));
+	if (test_refuse(SYS_sched_getaffinity, -1, 0, EPERM))
+		return TEST_CHILD_SKIP;
+	TEST_CHILD_CHECK(rondo_channel_flush(attached) == -EPERM);
+	TEST_CHILD_CHECK(rondo_channel_flush(fixture.channel) == 1);
+	return 0;
+}
+
+static void a_flush_that_may_not_go_there_says_so(void **state)
+{
+	struct rondo_config config = {.size = SIZE};
+	int status;
+
+	(void)state;
+	if (expected_reason() != RONDO_MODE_RSEQ)
+		skip();
+	status = test_in_child(flush_where_one_may_not_go, &config);
+	if (status == TEST_CHILD_SKIP)
+		skip();
+	assert_int_equal(status, 0);
 }
 
 static void a_channels_numbers_are_the_sum_of_its_rings(void **state)
@@ -721,6 +870,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_mode_in_force_is_told_with_its_reason),
 		cmocka_unit_test(without_membarrier_rings_are_atomic_and_work),
 		cmocka_unit_test(without_registration_rings_are_atomic),
+		cmocka_unit_test(
+			a_thread_that_cannot_ask_where_it_is_has_a_ring),
+		cmocka_unit_test(what_is_no_channel_is_refused),
+		cmocka_unit_test(anothers_idle_rings_are_left_alone),
+		cmocka_unit_test(
+			anothers_rings_by_concurrency_cannot_be_flushed),
+		cmocka_unit_test(a_flush_that_may_not_go_there_says_so),
 		cmocka_unit_test(inlined_code_is_let_in_only_where_it_is_right),
 		cmocka_unit_test(
 			rings_by_concurrency_are_there_or_said_not_to_be),

@@ -388,6 +388,163 @@ static void an_interrupted_allocation_goes_on(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* ---- refused ---- */
+
+static void in_a_child_that_may_skip(int (*what)(void *))
+{
+	int status = test_in_child(what, NULL);
+
+	if (status == TEST_CHILD_SKIP)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+static int populate_by_hand(void *argument)
+{
+	const uint64_t bytes = 16 * rondo_os_page_bytes();
+	int fd = rondo_os_memfd("test");
+	struct stat status;
+	void *at;
+
+	(void)argument;
+	TEST_CHILD_CHECK(!rondo_os_truncate(fd, bytes));
+	TEST_CHILD_CHECK(!rondo_os_map(fd, 0, bytes, &at));
+	strcpy(at, "text");
+	if (test_refuse(SYS_madvise, -1, 0, EINVAL))
+		return TEST_CHILD_SKIP;
+	TEST_CHILD_CHECK(!rondo_os_populate(at, bytes));
+	TEST_CHILD_CHECK(!strcmp(at, "text"));
+	TEST_CHILD_CHECK(!fstat(fd, &status));
+	TEST_CHILD_CHECK((uint64_t)status.st_blocks * 512 == bytes);
+	return 0;
+}
+
+static void an_old_kernel_populates_by_being_written_to(void **state)
+{
+	(void)state;
+	in_a_child_that_may_skip(populate_by_hand);
+}
+
+static int allocate_without_room(void *argument)
+{
+	int fd = rondo_os_memfd("test");
+
+	(void)argument;
+	TEST_CHILD_CHECK(!rondo_os_truncate(fd, 16384));
+	if (test_refuse(SYS_fallocate, -1, 0, EOPNOTSUPP) ||
+	    test_refuse(SYS_pwrite64, -1, 0, ENOSPC))
+		return TEST_CHILD_SKIP;
+	TEST_CHILD_CHECK(rondo_os_allocate(fd, 0, 16384) == -ENOSPC);
+	return 0;
+}
+
+static void without_fallocate_a_full_disk_is_found_too(void **state)
+{
+	(void)state;
+	in_a_child_that_may_skip(allocate_without_room);
+}
+
+static int use_what_is_not_random(void *argument)
+{
+	static const char none[64];
+	char bytes[2][64];
+
+	(void)argument;
+	if (test_refuse(SYS_getrandom, -1, 0, ENOSYS))
+		return TEST_CHILD_SKIP;
+	rondo_os_random(bytes[0], 64);
+	rondo_os_random(bytes[1], 64);
+	TEST_CHILD_CHECK(memcmp(bytes[0], bytes[1], 64));
+	TEST_CHILD_CHECK(memcmp(bytes[0], none, 64));
+	return 0;
+}
+
+static void without_getrandom_two_names_differ_still(void **state)
+{
+	(void)state;
+	in_a_child_that_may_skip(use_what_is_not_random);
+}
+
+static int ask_for_limits_in_vain(void *argument)
+{
+	const struct rlimit few = {60, 60};
+	struct rondo_os_affinity affinity;
+	int fd;
+
+	(void)argument;
+	TEST_CHILD_CHECK(rondo_os_move_up(-ENOENT) == -ENOENT);
+	TEST_CHILD_CHECK(!setrlimit(RLIMIT_NOFILE, &few));
+	fd = rondo_os_move_up(rondo_os_memfd("test"));
+	TEST_CHILD_CHECK(fd >= 30 && fd < 60);
+	if (test_refuse(SYS_prlimit64, -1, 0, EPERM) ||
+	    test_refuse(SYS_fcntl, 1, F_DUPFD_CLOEXEC, EMFILE) ||
+	    test_refuse(SYS_sched_getaffinity, -1, 0, EPERM))
+		return TEST_CHILD_SKIP;
+	TEST_CHILD_CHECK(rondo_os_move_up(fd) == fd);
+	TEST_CHILD_CHECK(!rondo_os_beyond_file_limit(UINT64_MAX));
+	TEST_CHILD_CHECK(rondo_os_affinity(&affinity) == -EPERM);
+	return 0;
+}
+
+static void limits_that_are_not_told_stop_nobody(void **state)
+{
+	(void)state;
+	in_a_child_that_may_skip(ask_for_limits_in_vain);
+}
+
+static int lose_the_directory(void *argument)
+{
+	char folder[256], *out = NULL;
+
+	(void)argument;
+	TEST_CHILD_CHECK(!test_directory(folder, sizeof(folder)));
+	TEST_CHILD_CHECK(!chdir(folder) && !rmdir(folder));
+	TEST_CHILD_CHECK(rondo_os_make_absolute("a", &out) == -ENOENT);
+	TEST_CHILD_CHECK(rondo_os_make_absolute("", &out) == -ENOENT);
+	TEST_CHILD_CHECK(!out);
+	return 0;
+}
+
+static int leave_the_root(void *argument)
+{
+	char folder[256], *out = NULL;
+
+	(void)argument;
+	TEST_CHILD_CHECK(!test_directory(folder, sizeof(folder)));
+	/* Who is not root may be, in a space of its own. */
+	if (chroot(folder) && (unshare(CLONE_NEWUSER) || chroot(folder))) {
+		rmdir(folder);
+		return TEST_CHILD_SKIP;
+	}
+	TEST_CHILD_CHECK(rondo_os_make_absolute("a", &out) == -ENOENT);
+	TEST_CHILD_CHECK(!out);
+	rmdir(folder); /* not below the new root: it may stay */
+	return 0;
+}
+
+static void a_path_in_no_directory_is_no_path(void **state)
+{
+	(void)state;
+	assert_int_equal(test_in_child(lose_the_directory, NULL), 0);
+	in_a_child_that_may_skip(leave_the_root);
+}
+
+static void a_folder_is_no_small_file(void **state)
+{
+	char text[8];
+
+	(void)state;
+	assert_int_equal(rondo_os_read_file("/", text, sizeof(text)), -EISDIR);
+}
+
+static void as_many_are_woken_as_there_can_be(void **state)
+{
+	uint32_t word = 0;
+
+	(void)state;
+	assert_int_equal(rondo_os_futex_wake(&word, UINT32_MAX), 0);
+}
+
 /* Growing past the limit would be SIGXFSZ, which kills. */
 static int grow_past_the_limit(void *argument)
 {
@@ -449,18 +606,26 @@ static void *do_nothing(void *argument)
 	return NULL;
 }
 
+/* Who was joined may be counted for a while: then it is done again. */
 static void threads_are_counted(void **state)
 {
-	uint32_t lock = 0, before = rondo_os_threads();
-	pthread_t thread;
+	uint32_t lock = 0, before, now;
+	int tries = 1000;
 
 	(void)state;
-	assert_true(before >= 1);
-	rondo_os_lock_word(&lock);
-	assert_int_equal(pthread_create(&thread, NULL, do_nothing, &lock), 0);
-	assert_int_equal(rondo_os_threads(), before + 1);
-	rondo_os_unlock_word(&lock);
-	pthread_join(thread, NULL);
+	do {
+		pthread_t thread;
+
+		before = rondo_os_threads();
+		assert_true(before >= 1);
+		rondo_os_lock_word(&lock);
+		assert_int_equal(
+			pthread_create(&thread, NULL, do_nothing, &lock), 0);
+		now = rondo_os_threads();
+		rondo_os_unlock_word(&lock);
+		pthread_join(thread, NULL);
+	} while (now != before + 1 && --tries);
+	assert_int_equal(now, before + 1);
 }
 
 static void an_environment_variable_is_compared_whole(void **state)
@@ -558,6 +723,13 @@ int main(void)
 		cmocka_unit_test(what_is_populated_is_resident_and_unchanged),
 		cmocka_unit_test(only_a_sealed_memfd_says_that_it_is),
 		cmocka_unit_test(an_interrupted_allocation_goes_on),
+		cmocka_unit_test(an_old_kernel_populates_by_being_written_to),
+		cmocka_unit_test(without_fallocate_a_full_disk_is_found_too),
+		cmocka_unit_test(without_getrandom_two_names_differ_still),
+		cmocka_unit_test(limits_that_are_not_told_stop_nobody),
+		cmocka_unit_test(a_path_in_no_directory_is_no_path),
+		cmocka_unit_test(a_folder_is_no_small_file),
+		cmocka_unit_test(as_many_are_woken_as_there_can_be),
 		cmocka_unit_test(a_file_limit_is_an_error_and_no_signal),
 		cmocka_unit_test(names_are_cut_to_their_room_and_padded),
 		cmocka_unit_test(the_boot_has_a_name_that_stays),

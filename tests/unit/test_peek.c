@@ -413,6 +413,87 @@ static void bytes_of_a_failed_splice_do_not_come_later(void **state)
 	consume_end(&c);
 }
 
+/* Calls that answer as this list says first, then as the system does. */
+static const int64_t *answers;
+static int answer_count;
+static bool pipe_fails;
+
+int64_t __real_rondo_os_splice(int from, int64_t *from_offset, int to,
+			       uint64_t bytes);
+int64_t __wrap_rondo_os_splice(int from, int64_t *from_offset, int to,
+			       uint64_t bytes);
+int __real_rondo_os_pipe(int fds[2]);
+int __wrap_rondo_os_pipe(int fds[2]);
+
+int64_t __wrap_rondo_os_splice(int from, int64_t *from_offset, int to,
+			       uint64_t bytes)
+{
+	if (!answer_count || *answers > 0) {
+		answers += answer_count && answer_count--;
+		return __real_rondo_os_splice(from, from_offset, to, bytes);
+	}
+	answer_count--;
+	return *answers++;
+}
+
+int __wrap_rondo_os_pipe(int fds[2])
+{
+	return pipe_fails ? -EMFILE : __real_rondo_os_pipe(fds);
+}
+
+#define AS_ALWAYS 1
+
+static int64_t splice_with(struct consume *c, const struct rondo_view *view,
+			   int file, const int64_t *list, int count)
+{
+	answers = list;
+	answer_count = count;
+	return rondo_consumer_splice(c->consumer, view, file);
+}
+
+static void an_interrupted_splice_goes_on(void **state)
+{
+	const int64_t both[] = {-EINTR, AS_ALWAYS, -EINTR, AS_ALWAYS};
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	int file = memfd_create("out", MFD_CLOEXEC);
+	struct rondo_view view;
+
+	(void)state;
+	consume_deliver(&c, 1);
+	view = consume_take(&c);
+	assert_int_equal(splice_with(&c, &view, file, both, TEST_COUNT(both)),
+			 (int64_t)view.bytes);
+	assert_int_equal(answer_count, 0);
+	assert_int_equal(lseek(file, 0, SEEK_CUR), view.bytes);
+	close(file);
+	consume_end(&c);
+}
+
+static void a_splice_that_moves_nothing_is_an_error(void **state)
+{
+	const int64_t first[] = {0}, second[] = {AS_ALWAYS, 0};
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	int file = memfd_create("out", MFD_CLOEXEC);
+	struct rondo_view view;
+
+	(void)state;
+	consume_deliver(&c, 1);
+	view = consume_take(&c);
+	pipe_fails = true;
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, file),
+			 -EMFILE);
+	pipe_fails = false;
+	assert_int_equal(splice_with(&c, &view, file, first, 1), -EIO);
+	assert_int_equal(splice_with(&c, &view, file, second, 2), -EIO);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, file),
+			 (int64_t)view.bytes);
+	assert_int_equal(lseek(file, 0, SEEK_END), view.bytes);
+	close(file);
+	consume_end(&c);
+}
+
 static void a_copy_cannot_be_spliced(void **state)
 {
 	const struct rondo_config config = CONSUME_CONFIG;
@@ -448,6 +529,8 @@ int main(void)
 		cmocka_unit_test(a_spliced_file_has_the_same_bytes),
 		cmocka_unit_test(a_spliced_pipe_has_the_same_bytes),
 		cmocka_unit_test(bytes_of_a_failed_splice_do_not_come_later),
+		cmocka_unit_test(an_interrupted_splice_goes_on),
+		cmocka_unit_test(a_splice_that_moves_nothing_is_an_error),
 		cmocka_unit_test(a_copy_cannot_be_spliced),
 	};
 

@@ -457,6 +457,117 @@ static void a_sum_of_pieces_that_overflows_is_too_big(void **state)
 	test_ring_destroy(&ring);
 }
 
+/* ---- the checker ---- */
+
+/* What the checker says of a word that is not what it was. */
+static void with_another(uint64_t *word, uint64_t value, const char *said)
+{
+	uint64_t before = *word;
+	const char *why;
+
+	*word = value;
+	assert_int_equal(rondo_ring_check(ring.control, ring.index, &why),
+			 -EPROTO);
+	if (strcmp(why, said) != 0)
+		fail_msg("%s, not %s", why, said);
+	*word = before;
+	assert_int_equal(rondo_ring_check(ring.control, ring.index, &why), 0);
+}
+
+static void the_checker_sees_each_invariant_broken(void **state)
+{
+	uint64_t *slot, *other, number, head;
+
+	(void)state;
+	test_ring_create(&ring, &geometries[0]);
+	test_record(&ring, 8);
+	test_drain(&ring);
+	number = test_number(&ring);
+	head = test_head(&ring);
+	slot = rondo_map_slot(ring.map, ring.index, number + 1);
+	other = rondo_map_slot(ring.map, ring.index, number + 2);
+	with_another(slot,
+		     rondo_slot(rondo_slot_pages(*other), RONDO_SLOT_EMPTY,
+				number + 1),
+		     "I-pages: a page set is in no slot or in two");
+	with_another(slot,
+		     rondo_slot(ring.map->count + ring.map->spares,
+				RONDO_SLOT_EMPTY, number + 1),
+		     "I-pages: a page set is in no slot or in two");
+	with_another((uint64_t *)rondo_map_late(ring.map, ring.index, 0), 1,
+		     "I-once: a late counter is not 0");
+	with_another(slot,
+		     rondo_slot(rondo_slot_pages(*slot), RONDO_SLOT_EMPTY,
+				number + 2),
+		     "I-pages: a number is in a foreign slot");
+	with_another(slot,
+		     rondo_slot(rondo_slot_pages(*slot), RONDO_SLOT_OPEN,
+				number + 1),
+		     "I-once: closed, complete, not delivered");
+	with_another(&ring.ring->head,
+		     rondo_head_with_mode(head, RONDO_HEAD_REVOKING),
+		     "I-progress: a revocation is left unfinished");
+	with_another(&ring.ring->head,
+		     head + (UINT64_C(1) << RONDO_PENDING_SHIFT),
+		     "I-count: records are open on a quiet ring");
+	test_ring_destroy(&ring);
+}
+
+/* ---- words that were damaged ---- */
+
+static uint64_t *spoilt, spoilt_word;
+
+static void spoil_before_delivery(enum rondo_testpoint at)
+{
+	if (at != RONDO_AT_BEFORE_DELIVER || !spoilt)
+		return;
+	spoilt_word = *spoilt;
+	*spoilt = 0;
+	spoilt = NULL;
+}
+
+static void a_delivery_that_finds_another_word_leaves_it_alone(void **state)
+{
+	uint64_t *slot;
+
+	(void)state;
+	test_ring_create(&ring, &geometries[0]);
+	test_record(&ring, 8);
+	spoilt = slot =
+		rondo_map_slot(ring.map, ring.index, test_number(&ring));
+	rondo_testpoint_hook = spoil_before_delivery;
+	assert_int_equal(rondo_channel_flush(ring.channel), 1);
+	rondo_testpoint_hook = NULL;
+	assert_null(spoilt);
+	assert_int_equal(*slot, 0);
+	*slot = rondo_slot(rondo_slot_pages(spoilt_word), RONDO_SLOT_READABLE,
+			   rondo_slot_number(spoilt_word));
+	test_take_all(&ring);
+	test_ring_destroy(&ring);
+}
+
+static void a_slot_that_names_no_page_set_is_not_claimed(void **state)
+{
+	uint64_t *slot, before;
+	uint32_t unseen;
+
+	(void)state;
+	test_ring_create(&ring, &geometries[0]);
+	test_record(&ring, 8);
+	slot = rondo_map_slot(ring.map, ring.index, test_number(&ring) + 1);
+	before = *slot;
+	*slot = rondo_slot(ring.map->count + ring.map->spares, RONDO_SLOT_EMPTY,
+			   rondo_slot_number(before));
+	unseen = ring.count;
+	while (test_room(&ring) >= 0)
+		test_record(&ring, 0);
+	assert_true(ring.count > unseen);
+	assert_true(rondo_write(ring.channel, ring.id, NULL, 0) < 0);
+	*slot = before;
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +598,10 @@ int main(void)
 		cmocka_unit_test(
 			a_record_is_gathered_from_any_number_of_pieces),
 		cmocka_unit_test(a_sum_of_pieces_that_overflows_is_too_big),
+		cmocka_unit_test(the_checker_sees_each_invariant_broken),
+		cmocka_unit_test(
+			a_delivery_that_finds_another_word_leaves_it_alone),
+		cmocka_unit_test(a_slot_that_names_no_page_set_is_not_claimed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
