@@ -161,6 +161,129 @@ static void a_claim_in_vain_costs_no_room(void **state)
 	test_ring_destroy(&ring);
 }
 
+/*
+ * A lap behind the closer's back, but for one sub-buffer; somebody else has
+ * claimed the slot that the closer leaves, for the lap to come.
+ */
+static void the_next_lap_is_claimed(void)
+{
+	uint64_t number = test_number(&ring), slot, *at;
+
+	for (int i = 0; i < 3; i++) {
+		fill_sub_buffer();
+		test_record(&ring, 0);
+		test_take_all(&ring);
+	}
+	at = rondo_map_slot(ring.map, ring.index, number);
+	slot = *at;
+	assert_int_equal(rondo_slot_state(slot), RONDO_SLOT_EMPTY);
+	*at = rondo_slot(rondo_slot_pages(slot), RONDO_SLOT_CLAIMED,
+			 rondo_slot_number(slot) + ring.map->count);
+}
+
+static void
+a_closer_that_was_overtaken_opens_nothing_of_the_next_lap(void **state)
+{
+	struct rondo_stats stats;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	ring.any_order = true;
+	test_leave_room(&ring, 0);
+	let_happen(RONDO_AT_CLAIMED, the_next_lap_is_claimed);
+	record_by_call(40);
+	it_has_happened();
+	for (int i = 0; i < 4; i++) {
+		fill_sub_buffer();
+		test_take_all(&ring);
+	}
+	test_stats(&ring, &stats);
+	assert_int_equal(stats.passed_over, 0);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
+/* ---- slots that somebody scribbled on ---- */
+
+static uint64_t scribbled;
+
+static void scribble(void)
+{
+	*rondo_map_slot(ring.map, ring.index, scribbled) = scribbled;
+}
+
+/* A record is open in what was closed, and the last share is given back. */
+static void commit_what_was_scribbled_on(enum rondo_testpoint at,
+					 unsigned slot_state)
+{
+	struct rondo_record open = {0};
+	uint64_t slot;
+
+	test_ring_create(&ring, &keeps_oldest);
+	test_reserve(&ring, 16, &open);
+	assert_int_equal(rondo_channel_flush(ring.channel), 1);
+	slot = *rondo_map_slot(ring.map, ring.index, test_number(&ring) - 1);
+	scribbled = rondo_slot(rondo_slot_pages(slot), slot_state,
+			       rondo_slot_number(slot) + ring.map->count);
+	let_happen(at, scribble);
+	assert_int_equal(rondo_commit(&open), 0);
+	it_has_happened();
+	assert_true(*rondo_map_slot(ring.map, ring.index, scribbled) ==
+		    scribbled);
+	assert_int_equal(rondo_channel_destroy(ring.channel), 0);
+}
+
+static void a_slot_that_somebody_scribbled_on_is_not_delivered(void **state)
+{
+	(void)state;
+	commit_what_was_scribbled_on(RONDO_AT_BEFORE_LATE_ADD, RONDO_SLOT_OPEN);
+	commit_what_was_scribbled_on(RONDO_AT_BEFORE_LATE_ADD,
+				     RONDO_SLOT_CLAIMED);
+	commit_what_was_scribbled_on(RONDO_AT_BEFORE_DELIVER, RONDO_SLOT_OPEN);
+}
+
+/* ---- a crossing that is moved to another CPU ---- */
+
+static int eight_aborts(void)
+{
+	return happened ? 0 : 8;
+}
+
+static void go_elsewhere(void)
+{
+	assert_true(test_pin(1));
+}
+
+/*
+ * Back to plain stores goes a ring on its own CPU only: the times of others are
+ * read behind the head by atomic moves alone.
+ */
+static void a_crossing_on_another_cpu_leaves_the_ring_atomic(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	before = rondo_head_mode(test_head(&ring));
+	test_leave_room(&ring, 0);
+	if (before == RONDO_HEAD_RSEQ && test_pin(1)) {
+		assert_true(test_pin(0));
+		rondo_testpoint_aborts = eight_aborts;
+		let_happen(RONDO_AT_CLAIMED, go_elsewhere);
+		record_by_call(40);
+		rondo_testpoint_aborts = NULL;
+		it_has_happened();
+		assert_int_equal(rondo_head_mode(test_head(&ring)),
+				 RONDO_HEAD_ATOMIC);
+		assert_true(test_pin(0));
+		fill_sub_buffer();
+		test_record(&ring, 8);
+	}
+	assert_int_equal(rondo_head_mode(test_head(&ring)), before);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 /* ---- a crossing that another overtakes ---- */
 
 static void record_a_big_one(void)
@@ -303,6 +426,83 @@ static void the_lock_is_held(void)
 }
 
 /* One revoker at a time: the fence of another is not one's own. */
+static uint64_t unmarked; /* the head before it was revoked */
+
+static void the_mark_is_a_gen_of_its_own(void)
+{
+	assert_int_equal(rondo_head_mode(test_head(&ring)),
+			 RONDO_HEAD_REVOKING);
+	assert_true((test_head(&ring) & RONDO_GEN_MASK) ==
+		    ((unmarked + RONDO_GEN_ONE) & RONDO_GEN_MASK));
+}
+
+/* The ring's own CPU makes the mark atomic, and crosses back to plain stores. */
+static void the_owner_goes_on(void)
+{
+	assert_true(test_pin(0));
+	fill_sub_buffer();
+	test_record(&ring, 9);
+	assert_int_equal(rondo_head_mode(test_head(&ring)), RONDO_HEAD_RSEQ);
+	assert_true(test_pin(1));
+}
+
+/* A fence is good for the mark that was made before it, and for no other. */
+static void a_mark_that_others_took_away_is_made_again(void **state)
+{
+	static const struct {
+		void (*what)(void);
+		uint64_t revocations;
+	} cases[] = {{the_mark_is_a_gen_of_its_own, 1}, {the_owner_goes_on, 2}};
+	struct rondo_stats stats;
+
+	(void)state;
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		test_ring_create(&ring, &keeps_oldest);
+		test_record(&ring, 30);
+		unmarked = test_head(&ring);
+		if (!ring.ring->atomic_only && test_pin(1)) {
+			let_happen(RONDO_AT_REVOKING, cases[i].what);
+			assert_int_equal(rondo_channel_flush(ring.channel), 1);
+			it_has_happened();
+			test_stats(&ring, &stats);
+			assert_int_equal(stats.revocations,
+					 cases[i].revocations);
+		}
+		assert_true(test_pin(0));
+		test_drain(&ring);
+		test_ring_destroy(&ring);
+	}
+}
+
+static void it_is_the_rings_cpu(void)
+{
+	assert_int_equal(sched_getcpu(), ring.ring->cpu);
+}
+
+/* No fence of ours reaches the sequences of another process: a sequence does,
+ * on the CPU that they are on. */
+static void anothers_ring_is_closed_on_its_own_cpu(void **state)
+{
+	struct rondo_channel *attached;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	test_record(&ring, 30);
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(ring.channel),
+					      &attached),
+			 0);
+	if (!ring.ring->atomic_only && test_pin(1)) {
+		let_happen(RONDO_AT_FLUSH, it_is_the_rings_cpu);
+		assert_int_equal(rondo_channel_flush(attached), 1);
+		it_has_happened();
+		assert_int_equal(sched_getcpu(), 1);
+	}
+	assert_true(test_pin(0));
+	assert_int_equal(rondo_channel_destroy(attached), 0);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 static void a_head_is_revoked_under_the_flush_lock(void **state)
 {
 	const enum rondo_testpoint points[] = {RONDO_AT_REVOKING,
@@ -354,6 +554,12 @@ int main(void)
 		cmocka_unit_test(
 			a_late_commit_before_the_closer_adds_delivers_nothing),
 		cmocka_unit_test(a_claim_in_vain_costs_no_room),
+		cmocka_unit_test(
+			a_closer_that_was_overtaken_opens_nothing_of_the_next_lap),
+		cmocka_unit_test(
+			a_slot_that_somebody_scribbled_on_is_not_delivered),
+		cmocka_unit_test(
+			a_crossing_on_another_cpu_leaves_the_ring_atomic),
 		cmocka_unit_test(a_crossing_that_was_overtaken_leaves_no_hint),
 		cmocka_unit_test(
 			room_that_appears_while_refusing_is_no_loss_of_count),
@@ -361,7 +567,9 @@ int main(void)
 			a_record_is_not_refused_for_a_head_that_has_moved),
 		cmocka_unit_test(
 			a_packet_tells_what_was_refused_while_it_was_closed),
+		cmocka_unit_test(a_mark_that_others_took_away_is_made_again),
 		cmocka_unit_test(a_head_is_revoked_under_the_flush_lock),
+		cmocka_unit_test(anothers_ring_is_closed_on_its_own_cpu),
 		cmocka_unit_test(
 			a_flush_that_was_overtaken_closes_what_is_open_then),
 	};

@@ -86,6 +86,29 @@ static void one_byte_more_than_the_room_left_crosses(void **state)
 }
 
 /* Every offset at which a record may begin near the end, every length there. */
+/* Readers would find an event in what lies behind the last field. */
+static void the_content_ends_where_the_last_record_does(void **state)
+{
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (uint32_t bytes = 0; bytes <= 40; bytes++) {
+			test_record(&ring, 5);
+			test_record(&ring, bytes);
+			test_drain(&ring);
+			assert_int_equal(
+				ring.packet.content_bits,
+				(RONDO_PACKET_BYTES +
+				 rondo_align(ring.map->header_bytes + 5,
+					     ring.map->header_bytes) +
+				 ring.map->header_bytes + bytes) *
+					8);
+		}
+		test_ring_destroy(&ring);
+	}
+}
+
 /* The high byte of an id stands apart from the rest in either header. */
 static void ids_beyond_one_byte_come_back_with_their_times(void **state)
 {
@@ -573,6 +596,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_record_of_exactly_the_room_left_stays),
 		cmocka_unit_test(one_byte_more_than_the_room_left_crosses),
+		cmocka_unit_test(the_content_ends_where_the_last_record_does),
 		cmocka_unit_test(
 			ids_beyond_one_byte_come_back_with_their_times),
 		cmocka_unit_test(

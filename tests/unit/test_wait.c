@@ -37,6 +37,15 @@ static void hook(struct consume *c, void (*step)(struct consume *c))
 	rondo_testpoint_hook = at_sleep;
 }
 
+static int looks;
+
+/* Later than the look at what is ready, of the first ring at least. */
+static void deliver_behind_a_look(enum rondo_testpoint at)
+{
+	if (at == RONDO_AT_LOOK && ++looks == (int)sleeper->map->count + 1)
+		consume_deliver(sleeper, 1);
+}
+
 static void unhook(void)
 {
 	rondo_testpoint_hook = NULL;
@@ -104,6 +113,21 @@ static void *deliver_later(void *argument)
 		sched_yield();
 	consume_deliver(c, 1);
 	return NULL;
+}
+
+static void a_delivery_behind_the_look_is_not_slept_over(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	looks = 0;
+	hook(&c, NULL);
+	rondo_testpoint_hook = deliver_behind_a_look;
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+	assert_true(looks > (int)c.map->count);
+	unhook();
+	consume_end(&c);
 }
 
 static void a_sleeper_is_woken_by_a_delivery(void **state)
@@ -463,6 +487,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_wait_says_whether_something_is_ready),
 		TEST(a_delivery_just_before_the_sleep_is_not_slept_over),
+		TEST(a_delivery_behind_the_look_is_not_slept_over),
 		TEST(a_sleeper_is_woken_by_a_delivery),
 		TEST(a_watermark_keeps_it_asleep),
 		TEST(producers_do_not_wake_below_the_watermark),
