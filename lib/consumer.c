@@ -429,6 +429,7 @@ void rondo_consumer_wake(struct rondo_consumer *consumer)
 
 	/* pairs(woken) release: before the generation, which ends the sleep. */
 	(void)rondo_exchange(&consumer->woken, 1u);
+	RONDO_TESTPOINT(RONDO_AT_WAKE);
 	/* pairs(asleep) release: whoever reads the new one finds woken set. */
 	(void)rondo_add_fetch(generation, 1);
 	(void)rondo_os_futex_wake(generation, 1);

@@ -31,6 +31,7 @@ enum rondo_testpoint {
 	RONDO_AT_OVERWRITE,	     /* claimed a READABLE slot (argument) */
 	RONDO_AT_LOOK,		     /* consumer: head read, before each slot */
 	RONDO_AT_PEEK,		     /* consumer: copied, about to look again */
+	RONDO_AT_WAKE,		     /* a wake: said, not yet by the futex word */
 	RONDO_TESTPOINTS_COUNT,
 };
 

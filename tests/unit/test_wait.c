@@ -289,6 +289,26 @@ static void stop_once(struct consume *c)
 		rondo_channel_stop(c->channel);
 }
 
+static void wait_in_between(enum rondo_testpoint at)
+{
+	if (at == RONDO_AT_WAKE)
+		assert_int_equal(
+			rondo_consumer_wait(sleeper->consumer, FOR_EVER), 0);
+}
+
+static void a_wait_that_meets_half_a_wake_is_woken(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	hook(&c, NULL);
+	rondo_testpoint_hook = wait_in_between;
+	rondo_consumer_wake(c.consumer);
+	unhook();
+	consume_end(&c);
+}
+
 static void a_wait_tells_once_that_a_channel_has_stopped(void **state)
 {
 	struct rondo_config config = CONSUME_CONFIG;
@@ -495,6 +515,7 @@ int main(void)
 		TEST(a_stall_ends_a_wait),
 		TEST(a_signal_ends_a_wait),
 		TEST(a_wake_ends_this_wait_or_the_next),
+		TEST(a_wait_that_meets_half_a_wake_is_woken),
 		TEST(a_wait_tells_once_that_a_channel_has_stopped),
 		TEST(a_stall_keeps_a_stopped_channel_from_being_over),
 		TEST(a_wait_sleeps_and_does_not_spin),
