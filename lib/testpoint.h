@@ -31,7 +31,7 @@ enum rondo_testpoint {
 	RONDO_AT_OVERWRITE,	     /* claimed a READABLE slot (argument) */
 	RONDO_AT_LOOK,		     /* consumer: head read, before each slot */
 	RONDO_AT_PEEK,		     /* consumer: copied, about to look again */
-	RONDO_AT_WAKE,		     /* a wake: said, not yet by the futex word */
+	RONDO_AT_WAKE,		     /* wake: said, futex word not moved yet */
 	RONDO_TESTPOINTS_COUNT,
 };
 
