@@ -656,16 +656,6 @@ static int reserve(const struct request *request, struct rondo_record *out)
 	return result;
 }
 
-/* Apart, so that those who seldom come here need no stack. */
-static __attribute__((noinline)) int
-reserve_plain(struct rondo_channel *channel, uint16_t event_id, uint32_t bytes,
-	      struct rondo_record *out)
-{
-	struct request request = {channel, bytes, 8, event_id};
-
-	return reserve(&request, out);
-}
-
 static inline bool known_class(const struct rondo_channel *channel,
 			       uint16_t event_id)
 {
@@ -920,8 +910,13 @@ static int move_back(const struct rondo_place *place,
 			continue;
 		}
 		result = step_back(place, way, head);
-		if (result == RONDO_SEQ_DONE)
+		if (result == RONDO_SEQ_DONE) {
+			/* pairs(head) release: the move before what is written
+			 * next where the record was; a peek that copied that
+			 * finds the head moved. */
+			rondo_fence_release();
 			return 0;
+		}
 		if (result == RONDO_SEQ_ABORTED && elsewhere(place))
 			return -EXDEV;
 	}

@@ -290,18 +290,41 @@ static void repair(const struct rondo_reader *reader, struct parcel *parcel)
 
 /* ---- what is there to take ---- */
 
+static bool is_open_for(const struct rondo_map *map, uint64_t slot,
+			uint64_t head)
+{
+	unsigned state = rondo_slot_state(slot);
+
+	return (state == RONDO_SLOT_CLAIMED || state == RONDO_SLOT_OPEN) &&
+	       rondo_slot_pages(slot) < rondo_map_page_sets(map) &&
+	       rondo_number_distance(rondo_slot_number(slot),
+				     rondo_head_number(head, map->order),
+				     rondo_number_bits(map->order)) == 0;
+}
+
+/* The number in slot k belongs there. */
+static bool is_at_home(const struct rondo_map *map, uint64_t slot, uint32_t k)
+{
+	return (slot & (map->count - 1)) == k;
+}
+
 /* The head's number in full. Slots keep full numbers, and the newest of them is
  * near the head, however long nobody has taken anything. */
 static uint64_t number_of_head(const struct rondo_reader *reader, uint64_t head)
 {
 	const struct rondo_map *map = reader->map;
-	uint64_t newest = rondo_slot_number(load_slot(reader, 0));
+	uint64_t newest = reader->cursor;
+	bool known = false;
 
-	for (uint32_t k = 1; k < map->count; k++) {
-		uint64_t number = rondo_slot_number(load_slot(reader, k));
+	for (uint32_t k = 0; k < map->count; k++) {
+		uint64_t slot = load_slot(reader, k);
+		uint64_t number = rondo_slot_number(slot);
 
-		if (ahead(number, newest) > 0)
-			newest = number;
+		if (!is_at_home(map, slot, k) ||
+		    (known && ahead(number, newest) <= 0))
+			continue;
+		newest = number;
+		known = true;
 	}
 	return rondo_number_extend(rondo_head_number(head, map->order), newest,
 				   rondo_number_bits(map->order));
@@ -419,16 +442,28 @@ static void note_stalls(struct rondo_reader *reader,
  * does not show as open or readable never will be; it was passed over, claimed
  * in vain, overwritten or taken. So what is oldest of those is next in turn.
  */
+/* Something is recorded where the head is. A head that stays in a sub-buffer
+ * that its slot does not have is damage: nothing will ever come of it. */
+static bool is_unfinished(const struct rondo_reader *reader, uint64_t head)
+{
+	const struct rondo_map *map = reader->map;
+	uint64_t offset = rondo_head_position(head) & (map->subbuf_bytes - 1);
+	uint64_t slot = load_slot(reader, rondo_head_number(head, map->order));
+
+	return offset > RONDO_PACKET_BYTES &&
+	       (is_open_for(map, slot, head) ||
+		rondo_load_relaxed(&reader->ring->head) != head);
+}
+
 void rondo_reader_look(struct rondo_reader *reader, struct rondo_survey *out)
 {
 	const struct rondo_map *map = reader->map;
 	/* pairs(head) acquire: what it has left, before what became of it. */
 	uint64_t head = rondo_load_acquire(&reader->ring->head);
-	uint64_t beyond;
+	uint64_t beyond, slot;
 
 	memset(out, 0, sizeof(*out));
-	out->unfinished = (rondo_head_position(head) &
-			   (map->subbuf_bytes - 1)) > RONDO_PACKET_BYTES;
+	out->unfinished = is_unfinished(reader, head);
 	if (is_idle(reader, head)) {
 		reader->deadline = RONDO_NEVER;
 		return;
@@ -437,9 +472,15 @@ void rondo_reader_look(struct rondo_reader *reader, struct rondo_survey *out)
 	beyond = number_of_head(reader, head);
 	for (uint32_t k = 0; k < map->count; k++) {
 		RONDO_TESTPOINT(RONDO_AT_LOOK);
-		look_at_slot(reader, beyond, load_slot(reader, k), out);
+		slot = load_slot(reader, k);
+		if (is_at_home(map, slot, k))
+			look_at_slot(reader, beyond, slot, out);
 	}
 	note_stalls(reader, out);
+	/* What is delivered behind one that stalls waits for it. */
+	if (out->oldest && rondo_slot_state(out->oldest) == RONDO_SLOT_OPEN &&
+	    rondo_os_monotonic_ns() < reader->deadline)
+		out->readable = 0;
 	/* Whoever is told of these takes them next, counted or not yet. */
 	if (out->readable)
 		reader->looked_at = 0;
@@ -727,8 +768,14 @@ int rondo_reader_take(struct rondo_reader *reader, bool over,
 	for (int i = 0; result == LOST_RACE && i < MAX_TAKE_TRIES; i++) {
 		rondo_reader_look(reader, &survey);
 		slot = survey.oldest;
+		if (!slot && !survey.unfinished)
+			return -ENODATA;
+		/* Delivered, and not behind the head: closed since it was read,
+		 * which the next look sees; or damage. */
+		if (!slot && over && survey.readable)
+			continue;
 		if (!slot)
-			return survey.unfinished ? -EAGAIN : -ENODATA;
+			return -EAGAIN;
 		if (rondo_slot_state(slot) == RONDO_SLOT_READABLE)
 			result = take_slot(reader, slot, out);
 		else if (rondo_os_monotonic_ns() < reader->deadline)
@@ -736,7 +783,9 @@ int rondo_reader_take(struct rondo_reader *reader, bool over,
 		else
 			result = quarantine(reader, slot, out);
 	}
-	return result == LOST_RACE ? -EAGAIN : result;
+	if (result != LOST_RACE)
+		return result;
+	return over && !slot ? -ENODATA : -EAGAIN;
 }
 
 int rondo_reader_release(struct rondo_reader *reader,
@@ -766,18 +815,6 @@ int rondo_reader_release(struct rondo_reader *reader,
 }
 
 /* ---- peeking ---- */
-
-static bool is_open_for(const struct rondo_map *map, uint64_t slot,
-			uint64_t head)
-{
-	unsigned state = rondo_slot_state(slot);
-
-	return (state == RONDO_SLOT_CLAIMED || state == RONDO_SLOT_OPEN) &&
-	       rondo_slot_pages(slot) < rondo_map_page_sets(map) &&
-	       rondo_number_distance(rondo_slot_number(slot),
-				     rondo_head_number(head, map->order),
-				     rondo_number_bits(map->order)) == 0;
-}
 
 /* The same sub-buffer, and nothing was taken back in it. */
 static bool only_grew(const struct rondo_map *map, uint64_t before,

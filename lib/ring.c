@@ -353,6 +353,8 @@ void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
 	uint64_t slot;
 
 	RONDO_TESTPOINT(RONDO_AT_BEFORE_LATE_ADD);
+	if (pages >= rondo_map_page_sets(map))
+		return; /* the memory makes no sense */
 	/* pairs(late) acquire and release: each one's records before its add;
 	 * all of them before the delivery by the last. */
 	if (rondo_add_fetch(rondo_map_late(map, place->index, pages), change))
@@ -496,6 +498,9 @@ static int fence(const struct rondo_place *place)
 	return rondo_os_fence(cpu == UINT32_MAX ? -1 : (int)cpu);
 }
 
+/* Nobody is so busy: the memory makes no sense. */
+#define MAX_ROUNDS 100000
+
 /*
  * Until the head is ATOMIC. Under the flush lock: with several revokers a stale
  * fence would let one of them take the head while a sequence is in flight.
@@ -504,7 +509,7 @@ static int revoke(const struct rondo_place *place)
 {
 	struct rondo_ring *ring = place->ring;
 
-	for (;;) {
+	for (int rounds = 0; rounds < MAX_ROUNDS; rounds++) {
 		/* pairs(head) acquire: the mode before what it allows. */
 		uint64_t head = rondo_load_acquire(&ring->head);
 		int result;
@@ -536,6 +541,7 @@ static int revoke(const struct rondo_place *place)
 		if (result < 0)
 			return result;
 	}
+	return -EPROTO;
 }
 
 bool rondo_ring_try_revoke(const struct rondo_place *place)
@@ -702,7 +708,7 @@ static bool ask_owner(const struct rondo_place *place)
 /* From anywhere, under the flush lock. */
 static int flush_revoked(const struct rondo_place *place)
 {
-	for (;;) {
+	for (int rounds = 0; rounds < MAX_ROUNDS; rounds++) {
 		/* pairs(head) acquire: what is closed is what is seen. */
 		uint64_t head = rondo_load_acquire(&place->ring->head);
 
@@ -718,6 +724,7 @@ static int flush_revoked(const struct rondo_place *place)
 			return 1;
 		}
 	}
+	return -EPROTO;
 }
 
 /* Nobody else moves this head: the process is dead, and so are its sequences,
@@ -890,11 +897,12 @@ void rondo_ring_read_stats(const struct rondo_control *control, uint32_t index,
 	out->taken = rondo_load_relaxed(&ring->taken);
 	out->quarantined = rondo_load_relaxed(&ring->quarantined);
 	out->abandoned = rondo_load_relaxed(&ring->abandoned);
-	if (!nothing_in(map, head))
-		out->open_bytes =
-			(rondo_position_exact(rondo_head_position(head)) &
-			 (map->subbuf_bytes - 1)) -
-			RONDO_PACKET_BYTES;
+	out->open_bytes = rondo_position_exact(rondo_head_position(head)) &
+			  (map->subbuf_bytes - 1);
+	/* Below it: nothing is open, or the head makes no sense. */
+	out->open_bytes = out->open_bytes > RONDO_PACKET_BYTES ?
+				  out->open_bytes - RONDO_PACKET_BYTES :
+				  0;
 }
 
 static bool each_page_set_once(const struct rondo_map *map, uint32_t index)

@@ -187,8 +187,8 @@ static inline void rondo_ring_answer_if_asked(const struct rondo_place *place)
 		rondo_ring_answer(place);
 }
 
-/* Closes what is open in the ring. 1: closed; 0: nothing was in it; or what
- * membarrier(2) returned. */
+/* Closes what is open in the ring. 1: closed; 0: nothing was in it; what
+ * membarrier(2) returned; or -EPROTO. */
 int rondo_ring_flush(struct rondo_control *control, uint32_t ring);
 
 /* Both ways of counting summed. [any] */

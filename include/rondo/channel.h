@@ -268,7 +268,7 @@ RONDO_API int rondo_channel_stop(struct rondo_channel *channel);
  * Results: how many it closed; when none: -EPERM and what else membarrier(2)
  *   returns where it was forbidden since creation; attached: -EAGAIN a ring
  *   did not hold still, -EINVAL a CPU where this thread may not go,
- *   -EOPNOTSUPP.
+ *   -EOPNOTSUPP; -EPROTO the memory is damaged.
  * Context: thread. Progress: blocking (one flusher at a time; producers never
  *   wait for it). Cost: about 1 us for the rings of an idle process, some
  *   hundred ns for one of another CPU that is being written to, which is asked

@@ -108,6 +108,48 @@ static void other_rings_go_on_meanwhile(void **state)
 	consume_end(&c);
 }
 
+/* Or a loop of wait and take would spin until stall_ms are over. */
+static void what_cannot_be_taken_yet_ends_no_wait(void **state)
+{
+	const struct rondo_config config = patient();
+	struct consume c = consume_start(&config);
+	struct rondo_record record = stall(&c);
+
+	(void)state;
+	consume_deliver(&c, 1);
+	consume_nothing(&c, -EAGAIN);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	rondo_commit(&record);
+	assert_int_equal(rondo_consumer_wait(c.consumer, 0), 1);
+	consume_end(&c);
+}
+
+/* One word each that nobody of us would write. */
+static void a_damaged_ring_is_told_and_does_not_keep_anybody(void **state)
+{
+	const struct rondo_config config = patient();
+	struct consume c = consume_start(&config);
+	const struct rondo_record record = consume_reserve(&c);
+	const uint32_t index = record.ring_id;
+	struct rondo_ring *ring = rondo_map_ring(c.map, index);
+	uint64_t *slot, number;
+
+	(void)state;
+	number = rondo_head_number(ring->head, c.map->order);
+	ring->head = rondo_head_with_mode(ring->head, RONDO_HEAD_ATOMIC);
+	slot = rondo_map_slot(c.map, index, number);
+	*slot = rondo_slot(rondo_slot_pages(*slot), RONDO_SLOT_EMPTY, number);
+	assert_int_equal(rondo_ring_flush(c.channel->control, index), -EPROTO);
+	rondo_channel_stop(c.channel);
+	consume_nothing(&c, -ENODATA);
+	/* Slack that reaches into the packet's header. */
+	ring->head =
+		rondo_head_at((number << c.map->order) + RONDO_PACKET_BYTES + 7,
+			      RONDO_HEAD_ATOMIC);
+	assert_int_equal(consume_stats(&c).open_bytes, 0);
+	consume_end(&c);
+}
+
 static void after_stall_ms_what_is_committed_comes_out(void **state)
 {
 	const struct rondo_config config = hasty();
@@ -524,6 +566,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(behind_a_stalled_one_a_ring_waits),
 		cmocka_unit_test(other_rings_go_on_meanwhile),
+		cmocka_unit_test(what_cannot_be_taken_yet_ends_no_wait),
+		cmocka_unit_test(
+			a_damaged_ring_is_told_and_does_not_keep_anybody),
 		cmocka_unit_test(after_stall_ms_what_is_committed_comes_out),
 		cmocka_unit_test(a_loss_is_told_in_the_main_stream_alone),
 		cmocka_unit_test(its_pages_come_back_when_its_writer_commits),

@@ -20,6 +20,9 @@
 #define rondo_add_fetch(p, v) __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
 #define rondo_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define rondo_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+/* What was stored before, before all that is stored after: no store but a
+ * release orders what comes before itself, and none what comes after. */
+#define rondo_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 
 /* A full fence behind a swap or an addition: on x86 those are one. */
 #if defined(__x86_64__) || defined(__i386__)
