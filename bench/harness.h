@@ -72,6 +72,10 @@ struct bench_target {
 	enum bench_measure measure;
 	const struct bench_case *of;
 	const struct bench_case *to; /* not for BENCH_TIME */
+	/* What takes the place of one, or of both, in the figure of somebody
+	 * who pays for nothing but what cannot be avoided; or NULL. */
+	const struct bench_case *best_of;
+	const struct bench_case *best_to;
 	double limit;		     /* met up to this */
 	bool needs_rseq;	     /* else not decided where there is none */
 	bool at_least;		     /* met from the limit up */

@@ -3,8 +3,11 @@
 """Merges what benchmarks wrote with --json, and decides every target.
 
 A target is met when all of its rows are, missed when any is, otherwise not
-decided. A program that ran and does not say what targets.json expects of it is
-an error, and so is a row with another limit.
+decided. What is missed is out of reach when the limit is beyond the row's
+bound, too: the figure at best, measured beside it. A target is out of reach
+when all rows that it misses are. A program that ran and does not say what
+targets.json expects of it is an error, and so is a row with another limit, or
+one out of reach by no bound.
 """
 import argparse
 import datetime
@@ -19,6 +22,8 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 NUMBERS = ("median", "min", "max", "p10", "p90")
+OUT_OF_REACH = "missed, out of reach"
+DECIDED = ("met", "missed", OUT_OF_REACH)
 
 
 class Wrong(Exception):
@@ -84,8 +89,23 @@ def check_row(path, row):
     check_numbers(path, where, row, "value")
     if not is_number(row.get("limit")):
         raise Wrong(f"{path}: {where} has no limit")
-    if row["verdict"] in ("met", "missed") and row["value"]["median"] is None:
+    if row["verdict"] in DECIDED and row["value"]["median"] is None:
         raise Wrong(f"{path}: {where} is {row['verdict']} without a figure")
+    if "best" in row:
+        check_numbers(path, where, row, "best")
+        member(path, where, row, "best_by", str)
+    if row["verdict"] in DECIDED[1:] and is_beyond(row) != (
+            row["verdict"] == OUT_OF_REACH):
+        raise Wrong(f"{path}: {where} is {row['verdict']}, its bound says "
+                    "otherwise")
+
+
+def is_beyond(row):
+    """Whether the limit is out of reach by the row's bound, if it has one."""
+    best = row["best"]["median"] if "best" in row else None
+    if best is None:
+        return False
+    return best < row["limit"] if row["at_least"] else best > row["limit"]
 
 
 def read_program(path):
@@ -136,7 +156,7 @@ def rows_of(path, target, name, programs):
                         f"{target['limit']}")
         if row["at_least"] != target.get("at_least", False):
             raise Wrong(f"{where}: the limit is from the other side")
-        decided = row["verdict"] in ("met", "missed")
+        decided = row["verdict"] in DECIDED
         rows.append({
             "program": name, "text": row["text"], "value": row["value"],
             "unit": row["unit"], "limit": row["limit"],
@@ -144,6 +164,7 @@ def rows_of(path, target, name, programs):
             "verdict": row["verdict"] if decided else "not decided",
             "reason": None if decided else
             re.sub(r"^(not decided|skipped): ", "", row["verdict"]),
+            **{key: row[key] for key in ("best", "best_by") if key in row},
         })
     least = target["programs"].get(name, 0)
     if len(rows) < least:
@@ -163,8 +184,8 @@ def decide(path, target, programs, skipped):
                          "verdict": "not decided",
                          "reason": f"bench-{name} {reason}"})
     verdicts = [row["verdict"] for row in rows]
-    verdict = ("missed" if "missed" in verdicts else
-               "not decided" if "not decided" in verdicts else "met")
+    verdict = next(one for one in ("missed", OUT_OF_REACH, "not decided",
+                                   "met") if one in verdicts)
     return {"number": target["number"], "text": target["text"],
             "limit": target["limit"], "verdict": verdict, "rows": rows}
 

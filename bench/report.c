@@ -110,6 +110,55 @@ static void print_case(const struct bench *bench, const struct bench_case *one)
 	putchar('\n');
 }
 
+static bool has_bound(const struct bench_target *target)
+{
+	return target->best_of || target->best_to;
+}
+
+/* The figure at best. */
+static void compare_bound(const struct bench *bench,
+			  const struct bench_target *target,
+			  struct bench_numbers *out)
+{
+	struct bench_target bound = *target;
+
+	if (target->best_of)
+		bound.of = target->best_of;
+	if (target->best_to)
+		bound.to = target->best_to;
+	bench_compare(bench, &bound, out);
+}
+
+/* The keys of the cases that are the bound. */
+static const char *name_bound(const struct bench_target *target)
+{
+	static char name[96];
+
+	snprintf(name, sizeof(name), "%s%s%s",
+		 target->best_of ? target->best_of->key : "",
+		 target->best_of && target->best_to ? " / " : "",
+		 target->best_to ? target->best_to->key : "");
+	return name;
+}
+
+static bool is_met(const struct bench_target *target, double value)
+{
+	return target->at_least ? value >= target->limit :
+				  value <= target->limit;
+}
+
+/* A bound that was not measured is nan, and puts nothing out of reach. */
+static bool is_out_of_reach(const struct bench *bench,
+			    const struct bench_target *target)
+{
+	struct bench_numbers best;
+
+	if (!has_bound(target))
+		return false;
+	compare_bound(bench, target, &best);
+	return isfinite(best.median) && !is_met(target, best.median);
+}
+
 static const char *verdict(const struct bench *bench,
 			   const struct bench_target *target, double value)
 {
@@ -117,9 +166,10 @@ static const char *verdict(const struct bench *bench,
 		return "not decided: no rseq";
 	if (target->undecided)
 		return target->undecided;
-	if (target->at_least)
-		return value >= target->limit ? "met" : "missed";
-	return value <= target->limit ? "met" : "missed";
+	if (is_met(target, value))
+		return "met";
+	return is_out_of_reach(bench, target) ? "missed, out of reach" :
+						"missed";
 }
 
 static const char *unit_of(const struct bench_target *target)
@@ -132,13 +182,18 @@ static const char *unit_of(const struct bench_target *target)
 static void print_target(const struct bench *bench,
 			 const struct bench_target *target)
 {
-	struct bench_numbers numbers;
+	struct bench_numbers numbers, best;
 
 	bench_compare(bench, target, &numbers);
-	printf("%3s  %-44s %7.3f %-2s %s %-5.4g %s\n", target->number,
+	printf("%3s  %-44s %7.3f %-2s %s %-5.4g %s", target->number,
 	       target->text, numbers.median, unit_of(target),
 	       target->at_least ? ">=" : "<=", target->limit,
 	       verdict(bench, target, numbers.median));
+	if (has_bound(target)) {
+		compare_bound(bench, target, &best);
+		printf("; at best %.3f, %s", best.median, name_bound(target));
+	}
+	putchar('\n');
 }
 
 static void print_tables(const struct bench *bench,
@@ -247,7 +302,7 @@ static void write_case(FILE *file, const struct bench *bench,
 static void write_target(FILE *file, const struct bench *bench,
 			 const struct bench_target *target)
 {
-	struct bench_numbers numbers;
+	struct bench_numbers numbers, best;
 
 	bench_compare(bench, target, &numbers);
 	fputs("    {", file);
@@ -256,6 +311,13 @@ static void write_target(FILE *file, const struct bench *bench,
 	write_member(file, "text", target->text);
 	fputs(", ", file);
 	write_numbers(file, "value", &numbers);
+	if (has_bound(target)) {
+		compare_bound(bench, target, &best);
+		fputs(", ", file);
+		write_numbers(file, "best", &best);
+		fputs(", ", file);
+		write_member(file, "best_by", name_bound(target));
+	}
 	fprintf(file,
 		", \"unit\": \"%s\", \"limit\": %.4f, \"at_least\": %s, "
 		"\"verdict\": \"%s\"}",

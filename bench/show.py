@@ -17,6 +17,7 @@ import re
 import sys
 
 BUT = ("but",)
+OUT_OF_REACH = "missed, out of reach"
 # What is printed of each program: the cases, both sides of each comparison.
 MAIN = (
     ("One record", "record",
@@ -64,8 +65,15 @@ def limit_of(row):
 
 # ---- rows, for both forms ----
 
+def figure_of(row, name):
+    """With its unit. A figure that decides nothing is no figure."""
+    value = None if row["reason"] else row[name]["median"]
+    unit = "" if row["unit"] == "x" or value is None else f" {row['unit']}"
+    return figure(value) + unit
+
+
 def target_rows(results):
-    """(number, what, figure, limit, verdict) of each row."""
+    """(number, what, figure, at best, limit, verdict) of each row."""
     for target in results["targets"]:
         number = str(target["number"])
         for row in target["rows"]:
@@ -73,15 +81,12 @@ def target_rows(results):
             if row["reason"]:
                 verdict += f": {row['reason']}"
             if "value" not in row:
-                yield number, row["text"], "-", target["limit"], verdict
+                yield number, row["text"], "-", "", target["limit"], verdict
                 number = ""
                 continue
-            # A figure that decides nothing is no figure.
-            value = None if row["reason"] else row["value"]["median"]
-            shown = figure(value)
-            if row["unit"] != "x" and value is not None:
-                shown += f" {row['unit']}"
-            yield number, row["text"], shown, limit_of(row), verdict
+            yield (number, row["text"], figure_of(row, "value"),
+                   figure_of(row, "best") if "best" in row else "",
+                   limit_of(row), verdict)
             number = ""
 
 
@@ -134,8 +139,10 @@ def missing_rows(results):
 
 def count(results):
     verdicts = [target["verdict"] for target in results["targets"]]
+    beyond = verdicts.count(OUT_OF_REACH)
     return (f"{len(verdicts)} targets: {verdicts.count('met')} met, "
-            f"{verdicts.count('missed')} missed, "
+            f"{verdicts.count('missed') + beyond} missed, "
+            f"{beyond} of these out of reach, "
             f"{verdicts.count('not decided')} not decided")
 
 
@@ -155,9 +162,11 @@ def print_cases(results):
 
 
 def print_targets(results):
-    print(f"\n {'#':>2} {'target':50} {'figure':>10} {'limit':>8}")
-    for number, text, shown, limit, verdict in target_rows(results):
-        print(f" {number:>2} {text:50} {shown:>10} {limit:>8} {verdict}")
+    print(f"\n {'#':>2} {'target':50} {'figure':>10} {'at best':>10} "
+          f"{'limit':>8}")
+    for number, text, shown, best, limit, verdict in target_rows(results):
+        print(f" {number:>2} {text:50} {shown:>10} {best:>10} {limit:>8} "
+              f"{verdict}")
     print(f"\n{count(results)}")
 
 
@@ -187,10 +196,10 @@ def table(heading, alignment, rows):
 
 
 def marked_targets(results):
-    for number, text, shown, limit, verdict in target_rows(results):
-        if verdict == "missed":
-            verdict = "**missed**"
-        yield number, text, shown, limit, verdict
+    for *cells, verdict in target_rows(results):
+        if verdict.startswith("missed"):
+            verdict = verdict.replace("missed", "**missed**")
+        yield *cells, verdict
 
 
 def block(results, kind):
@@ -199,8 +208,8 @@ def block(results, kind):
     if words == ["machine"]:
         return table(("", ""), ("---", "---"), machine_rows(results))
     if words == ["targets"]:
-        return [*table(("#", "what", "measured", "limit", ""),
-                       ("---:", "---", "---:", "---:", "---"),
+        return [*table(("#", "what", "measured", "at best", "limit", ""),
+                       ("---:", "---", "---:", "---:", "---:", "---"),
                        marked_targets(results)), "", f"{count(results)}."]
     if words == ["missing"]:
         return [f"- {text}" for text in missing_rows(results)] or [

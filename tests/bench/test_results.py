@@ -39,10 +39,16 @@ def case(key, median, base=None, unit="ns"):
     return one
 
 
-def row(number, figure, limit, at_least=False, verdict="met"):
-    return {"number": number, "text": f"row of {number}", "unit": "x",
-            "value": numbers(figure), "limit": limit, "at_least": at_least,
-            "verdict": verdict}
+def row(number, figure, limit, at_least=False, verdict="met", best=None):
+    one = {"number": number, "text": f"row of {number}", "unit": "x",
+           "value": numbers(figure), "limit": limit, "at_least": at_least,
+           "verdict": verdict}
+    if best:
+        one.update(best=numbers(best), best_by="floor")
+    return one
+
+
+OUT_OF_REACH = "missed, out of reach"
 
 
 LEFT = {
@@ -105,6 +111,27 @@ class Results(unittest.TestCase):
         self.assertEqual(target["verdict"], "missed")
         self.assertEqual([one["program"] for one in target["rows"]],
                          ["left", "right", "right"])
+
+    def test_a_target_is_out_of_reach_when_all_that_it_misses_is(self):
+        self.right["targets"][1] = row("2", 3.5, 4, True, OUT_OF_REACH, 3.9)
+        target = self.merged()["targets"][1]
+        self.assertEqual(target["verdict"], OUT_OF_REACH)
+        self.right["targets"][0] = row("2", 2.5, 3, True, "missed", 3.2)
+        target = self.merged()["targets"][1]
+        self.assertEqual(target["verdict"], "missed")
+        self.assertEqual([one["verdict"] for one in target["rows"]],
+                         ["met", "missed", OUT_OF_REACH])
+
+    def test_a_row_keeps_its_bound(self):
+        self.left["targets"][0] = row("1", 1.5, 2, best=1.2)
+        one = self.merged()["targets"][0]["rows"][0]
+        self.assertEqual((one["best"]["median"], one["best_by"]),
+                         (1.2, "floor"))
+
+    def test_a_bound_that_was_not_measured_puts_nothing_out_of_reach(self):
+        self.left["targets"][0] = row("1", 2.5, 2, verdict="missed", best=3)
+        self.left["targets"][0]["best"] = numbers(None)
+        self.assertEqual(self.merged()["targets"][0]["verdict"], "missed")
 
     def test_a_row_without_a_verdict_leaves_its_reason(self):
         self.left["targets"][0]["verdict"] = "not decided: one CPU"
@@ -192,6 +219,21 @@ class Results(unittest.TestCase):
         self.left["targets"][0]["value"] = numbers(None)
         self.refused("left", "met without a figure")
 
+    def test_out_of_reach_by_no_bound_is_refused(self):
+        for best, limit in ((None, 2), (1.9, 2)):
+            self.left["targets"][0] = row("1", 2.5, limit, False,
+                                          OUT_OF_REACH, best)
+            self.refused("left", "its bound says otherwise")
+
+    def test_missed_although_out_of_reach_is_refused(self):
+        self.left["targets"][0] = row("1", 2.5, 2, False, "missed", 2.1)
+        self.refused("left", "its bound says otherwise")
+
+    def test_a_bound_that_is_no_number_is_refused(self):
+        self.left["targets"][0] = row("1", 1.5, 2, best=1.2)
+        self.left["targets"][0]["best"]["median"] = "1.2"
+        self.refused("left", "median of target 1 is no number")
+
     def test_a_softened_limit_is_refused(self):
         self.left["targets"][0]["limit"] = 2.1
         self.refused("left", "limit 2.1, in targets.json it is <= 2")
@@ -255,14 +297,26 @@ class Results(unittest.TestCase):
         self.assertRegex(run.stdout, r"(?m)^ +1 row of 1 +1\.50 +<= 2 met$")
         self.assertRegex(run.stdout,
                          r"(?m)^ +row of 2 +3\.50 +>= 4 missed$")
-        self.assertIn("2 targets: 1 met, 1 missed, 0 not decided", run.stdout)
+        self.assertIn("2 targets: 1 met, 1 missed, 0 of these out of reach, "
+                      "0 not decided", run.stdout)
+
+    def test_what_is_out_of_reach_is_shown_with_its_bound(self):
+        self.right["targets"][1] = row("2", 3.5, 4, True, OUT_OF_REACH, 3.9)
+        run = self.run_script("show.py", self.results())
+        self.assertRegex(run.stdout, r"(?m)^ +row of 2 +3\.50 +3\.90 +>= 4 "
+                         "missed, out of reach$")
+        self.assertIn("2 targets: 1 met, 1 missed, 1 of these out of reach, "
+                      "0 not decided", run.stdout)
+        self.document("<!-- table: targets -->\n<!-- end -->\n")
+        self.assertIn("|  | row of 2 | 3.50 | 3.90 | >= 4 | **missed**, out "
+                      "of reach |", self.page())
 
     def test_tables_of_a_document_are_renewed_and_its_words_are_not(self):
         run = self.document("# Title\n\n<!-- table: targets -->\nold\n"
                             "<!-- end -->\nwords\n"
                             "<!-- table: cases left -->\n<!-- end -->\n")
         self.assertEqual((run.returncode, run.stderr), (0, ""))
-        self.assertIn("| 1 | row of 1 | 1.50 | <= 2 | met |", self.page())
+        self.assertIn("| 1 | row of 1 | 1.50 |  | <= 2 | met |", self.page())
         self.assertIn("| the record | 10.00 | 10.00 | 10.00 | ns | 2.50 |"
                       " floor |", self.page())
         self.assertIn("<!-- end -->\nwords\n", self.page())
