@@ -94,17 +94,20 @@ def check_row(path, row):
     if "best" in row:
         check_numbers(path, where, row, "best")
         member(path, where, row, "best_by", str)
-    if row["verdict"] in DECIDED[1:] and is_beyond(row) != (
-            row["verdict"] == OUT_OF_REACH):
+    claims = row["verdict"] == OUT_OF_REACH
+    if row["verdict"] in DECIDED[1:] and is_beyond(row, claims) != claims:
         raise Wrong(f"{path}: {where} is {row['verdict']}, its bound says "
                     "otherwise")
 
 
-def is_beyond(row):
-    """Whether the limit is out of reach by the row's bound, if it has one."""
+def is_beyond(row, at_limit):
+    """Whether the limit is out of reach by the row's bound, if it has one.
+    Figures are rounded: at the limit itself the program knows better."""
     best = row["best"]["median"] if "best" in row else None
     if best is None:
         return False
+    if math.isclose(best, row["limit"], abs_tol=0.0001):
+        return at_limit
     return best < row["limit"] if row["at_least"] else best > row["limit"]
 
 

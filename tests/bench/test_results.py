@@ -225,6 +225,11 @@ class Results(unittest.TestCase):
                                           OUT_OF_REACH, best)
             self.refused("left", "its bound says otherwise")
 
+    def test_a_bound_at_the_limit_is_either_since_figures_are_rounded(self):
+        for verdict in ("missed", OUT_OF_REACH):
+            self.left["targets"][0] = row("1", 2.5, 2, False, verdict, 2.0)
+            self.assertEqual(self.merged()["targets"][0]["verdict"], verdict)
+
     def test_missed_although_out_of_reach_is_refused(self):
         self.left["targets"][0] = row("1", 2.5, 2, False, "missed", 2.1)
         self.refused("left", "its bound says otherwise")
