@@ -88,22 +88,22 @@ static void free_consumer(struct rondo_consumer *consumer)
 /* Writes our name where the channel's consumer stands, unless that one lives */
 static int become_consumer(struct rondo_consumer *consumer)
 {
-	uint64_t *word = &consumer->map->wait->consumer;
+	uint64_t *word = &consumer->map->wait->consumer, old;
 
 	consumer->pid = rondo_os_pid();
 	consumer->identity = (uint64_t)consumer->pid << 32 |
 			     (uint32_t)rondo_os_pid_start(consumer->pid);
-	for (;;) {
-		/* pairs(consumer) acquire: what the one before left. */
-		uint64_t old = rondo_load_acquire(word);
-		uint64_t start = rondo_os_pid_start((uint32_t)(old >> 32));
+	do {
+		uint64_t start;
 
+		/* pairs(consumer) acquire: what the one before left. */
+		old = rondo_load_acquire(word);
+		start = rondo_os_pid_start((uint32_t)(old >> 32));
 		if (old && start && (uint32_t)start == (uint32_t)old)
 			return -EBUSY;
 		/* pairs(consumer) acquire: one of those who see it dead. */
-		if (rondo_cas(word, old, consumer->identity))
-			return 0;
-	}
+	} while (!rondo_cas(word, old, consumer->identity));
+	return 0;
 }
 
 static int adopt_rings(struct rondo_consumer *consumer)
@@ -376,12 +376,11 @@ static int decide(struct rondo_consumer *consumer, uint64_t wanted, int64_t end,
 static int sleep_until(struct rondo_consumer *consumer, uint32_t generation,
 		       int64_t until)
 {
-	int64_t left = until == RONDO_NEVER ? -1 :
-					      until - rondo_os_monotonic_ns();
+	int64_t now = rondo_os_monotonic_ns(), left = -1; /* for ever */
 	int result;
 
-	if (until != RONDO_NEVER && left <= 0)
-		return 0;
+	if (until != RONDO_NEVER)
+		left = until > now ? until - now : 0;
 	result = rondo_os_futex_wait(&consumer->map->wait->generation,
 				     generation, left);
 	if (result == -ETIMEDOUT && consumer->control->attached &&

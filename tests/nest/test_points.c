@@ -548,6 +548,53 @@ static void a_flush_that_was_overtaken_closes_what_is_open_then(void **state)
 	}
 }
 
+/* ---- stopped, and moved for ever ---- */
+
+static void stop_and_close(void)
+{
+	assert_int_equal(rondo_channel_flush(ring.channel), 1);
+	assert_int_equal(rondo_channel_stop(ring.channel), 0);
+}
+
+static void a_stop_reaches_who_is_about_to_try_again(void **state)
+{
+	struct rondo_record record;
+
+	(void)state;
+	test_ring_create(&ring, &kernel_clock);
+	test_record(&ring, 8);
+	let_happen(RONDO_AT_RESERVE_HEAD_READ, stop_and_close);
+	assert_int_equal(rondo_reserve_call(ring.channel, ring.id, 8, &record),
+			 -ESHUTDOWN);
+	it_has_happened();
+	test_take_all(&ring);
+	test_ring_destroy(&ring);
+}
+
+static void revoke_again(enum rondo_testpoint at)
+{
+	if (at == RONDO_AT_BACK)
+		ring.ring->head = rondo_head_with_mode(ring.ring->head,
+						       RONDO_HEAD_REVOKING);
+}
+
+static void a_squash_that_is_revoked_for_ever_gives_up(void **state)
+{
+	struct rondo_record record;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	test_record(&ring, 8); /* what opens a sub-buffer is not squashed */
+	test_reserve(&ring, 8, &record);
+	assert_int_equal(rondo_commit(&record), 0);
+	rondo_testpoint_hook = revoke_again;
+	assert_int_equal(rondo_squash(ring.channel, rondo_mark(&record)),
+			 -EBUSY);
+	rondo_testpoint_hook = NULL;
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -572,6 +619,8 @@ int main(void)
 		cmocka_unit_test(anothers_ring_is_closed_on_its_own_cpu),
 		cmocka_unit_test(
 			a_flush_that_was_overtaken_closes_what_is_open_then),
+		cmocka_unit_test(a_stop_reaches_who_is_about_to_try_again),
+		cmocka_unit_test(a_squash_that_is_revoked_for_ever_gives_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -344,7 +344,8 @@ static void a_full_catalog_refuses_and_keeps_what_it_has(void **state)
 				    .type = RONDO_FIELD_ENUM,
 				    .labels = labels,
 				    .label_count = TEST_COUNT(labels)};
-	char name[16];
+	struct rondo_field fields[50];
+	char name[16], names[50][8];
 	int count = 0, result;
 	size_t i;
 
@@ -361,6 +362,16 @@ static void a_full_catalog_refuses_and_keeps_what_it_has(void **state)
 	assert_int_equal(register_fields(channel, "t:0", &field, 1), 2);
 	assert_int_equal(register_fields(channel, "t:small", NULL, 0),
 			 RONDO_ID_FIRST + count - 1);
+	/* Nor does one that no catalog has room for. */
+	for (i = 0; i < TEST_COUNT(fields); i++) {
+		fields[i] = field;
+		snprintf(names[i], sizeof(names[i]), "e%zu", i);
+		fields[i].name = names[i];
+		fields[i].offset = (uint32_t)(4 * i);
+	}
+	assert_int_equal(register_fields(channel, "t:huge", fields,
+					 TEST_COUNT(fields)),
+			 -ENOSPC);
 	rondo_channel_destroy(channel);
 }
 
@@ -491,8 +502,13 @@ static void a_damaged_catalog_is_read_without_harm(void **state)
 	}
 	/* Names may change to other names; much of the rest may not. */
 	assert_in_range(refused, 5000, 19999);
+	/* Less than an entry behind the last. */
+	memcpy(map->catalog, good, used);
+	map->super->catalog_used = used + 8;
+	assert_int_equal(register_fields(channel, "t:x", NULL, 0), -EPROTO);
 	map->super->catalog_used = map->catalog_bytes + 8;
 	assert_int_equal(rondo_catalog_open(map, &reader), -EPROTO);
+	rondo_catalog_close(NULL);
 	assert_int_equal(register_fields(channel, "t:x", NULL, 0), -EPROTO);
 	rondo_channel_destroy(channel);
 }

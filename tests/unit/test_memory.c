@@ -726,7 +726,7 @@ static void each_damaged_field_of_the_geometry_is_noticed(void **state)
 static void a_field_out_of_its_range_is_noticed(void **state)
 {
 	const struct rondo_superblock sound = sound_superblock();
-	struct rondo_superblock damaged[14];
+	struct rondo_superblock damaged[15];
 	size_t count = 0;
 
 	(void)state;
@@ -742,6 +742,8 @@ static void a_field_out_of_its_range_is_noticed(void **state)
 	damaged[count++].wake_subbufs = 0;
 	damaged[count++].stall_ms = 0;
 	damaged[count++].ring_count = UINT32_MAX;
+	damaged[count].ring_count = 65537; /* too many for so many sets */
+	damaged[count++].subbuf_count = 32768;
 	damaged[count++].catalog_used = sound.catalog_bytes + 1;
 	memset(damaged[count++].name, 'x', sizeof(sound.name));
 	memset(damaged[count++].process, 'x', sizeof(sound.process));

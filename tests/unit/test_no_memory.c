@@ -200,7 +200,8 @@ static int attach_and_detach(void)
 }
 
 /* A class with something of each kind, whose text alone is pages long. */
-static int add_classes(struct rondo_channel *channel, uint16_t *out)
+static int add_classes(struct rondo_channel *channel, const char *prefix,
+		       uint16_t *out)
 {
 	static const struct rondo_label labels[] = {
 		{.name = "none", .value = 0}, {.name = "some", .value = 1}};
@@ -228,7 +229,7 @@ static int add_classes(struct rondo_channel *channel, uint16_t *out)
 		};
 		int result;
 
-		snprintf(name, sizeof(name), "t:class%d", i);
+		snprintf(name, sizeof(name), "%s%d", prefix, i);
 		result = rondo_event_register(channel, &event_class, out);
 		if (result)
 			return result;
@@ -282,6 +283,9 @@ static int write_packets(struct rondo_channel *channel,
 	struct rondo_record stalled;
 	int result = record(channel, id);
 
+	/* Classes that the metadata does not have yet. */
+	if (!result)
+		result = add_classes(channel, "t:later", &id);
 	for (unsigned late = 1; !result && late <= 2; late++) {
 		assert_int_equal(rondo_reserve(channel, id, 8, &stalled), 0);
 		memset(stalled.data, 0, 8);
@@ -303,7 +307,7 @@ static int write_trace(struct rondo_channel *channel)
 	struct rondo_writer *writer = NULL;
 	char directory[600];
 	uint16_t id;
-	int result = add_classes(channel, &id);
+	int result = add_classes(channel, "t:class", &id);
 
 	trace_path(directory);
 	if (!result)
@@ -346,7 +350,7 @@ static int record_and_snap(struct rondo_channel *channel)
 {
 	char directory[600];
 	uint16_t id;
-	int result = add_classes(channel, &id);
+	int result = add_classes(channel, "t:class", &id);
 
 	if (result)
 		return result;

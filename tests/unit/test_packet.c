@@ -299,6 +299,51 @@ static void a_run_of_one_class_ends_where_it_is_not_sound(void **state)
 	tear_down(&fixture);
 }
 
+static void a_length_may_stand_anywhere_before_its_sequence(void **state)
+{
+	static const struct rondo_field fields[] = {
+		{.name = "other", .type = RONDO_FIELD_U32},
+		{.name = "n", .type = RONDO_FIELD_U32, .offset = 4},
+		{.name = "q",
+		 .type = RONDO_FIELD_SEQUENCE,
+		 .offset = 8,
+		 .length_field = "n"},
+	};
+	const uint32_t data[] = {UINT32_MAX, 4, 0x71717171};
+	struct fixture fixture;
+	uint64_t size;
+
+	(void)state;
+	set_up(&fixture, 4096);
+	add_class(&fixture, "t:second", fields, TEST_COUNT(fields));
+	rondo_schema_close(fixture.schema);
+	assert_int_equal(rondo_schema_open(fixture.map, &fixture.schema), 0);
+	packet_put(&fixture.packet, 6, BEGIN, data, sizeof(data));
+	size = fixture.packet.content;
+	assert_int_equal(mend(&fixture), 0);
+	assert_int_equal(fixture.packet.content, size);
+	tear_down(&fixture);
+}
+
+static void a_content_beyond_its_bytes_is_cut_to_them(void **state)
+{
+	const char data[16] = "0123456789abcde";
+	struct rondo_contents contents = {.bytes = 4096,
+					  .content = 5000,
+					  .time_begin = BEGIN,
+					  .time_end = END};
+	struct fixture fixture;
+
+	(void)state;
+	set_up(&fixture, 2032);
+	while (fixture.packet.content < 4500)
+		packet_put(&fixture.packet, 2, BEGIN, data, 16);
+	contents.data = fixture.packet.data;
+	rondo_packet_mend(fixture.schema, &contents);
+	assert_in_range(contents.content, 4000, 4096);
+	tear_down(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +352,9 @@ int main(void)
 		cmocka_unit_test(
 			a_damaged_packet_can_be_read_once_it_is_mended),
 		cmocka_unit_test(a_run_of_one_class_ends_where_it_is_not_sound),
+		cmocka_unit_test(
+			a_length_may_stand_anywhere_before_its_sequence),
+		cmocka_unit_test(a_content_beyond_its_bytes_is_cut_to_them),
 	};
 
 	if (!trace_can_be_read())

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -195,6 +196,25 @@ static void a_text_is_replaced_whole_or_not_at_all(void **state)
 	assert_int_equal(trace_shell("test \"$(cat '%s')\" = new", path), 0);
 }
 
+static void a_text_beyond_the_file_limit_is_refused(void **state)
+{
+	struct rlimit limit, none;
+	char temporary[600];
+
+	(void)state;
+	snprintf(temporary, sizeof(temporary), "%s/temporary", scratch);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 2;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_int_equal(rondo_stream_replace(path, temporary, "new", 3),
+			 -EFBIG);
+	assert_int_equal(append(), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(access(temporary, F_OK), -1);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -207,6 +227,7 @@ int main(void)
 		TEST(somebody_elses_file_is_not_written_to),
 		TEST(a_file_that_cannot_be_told_from_others_is_not_used),
 		TEST(a_text_is_replaced_whole_or_not_at_all),
+		TEST(a_text_beyond_the_file_limit_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
