@@ -12,6 +12,7 @@
 #define LAPS 6	     /* bursts that touch every page */
 #define TRIES 5	     /* until the consumer ran during a burst */
 #define LOOKS 50     /* of a consumer that ran */
+#define FILL64 3639  /* records of 64 bytes that fill a sub-buffer */
 
 enum {
 	RONDO_OVER,
@@ -41,12 +42,18 @@ enum {
 	RSEQ_NONE,
 	RSEQ_SLEEPY,
 	RSEQ_EAGER,
+	RONDO64_WOKEN,
+	SUBJECTS,
+	/* Bounds that are no buffers. */
+	FLOOR16 = SUBJECTS,
+	FLOOR64,
 	CASES,
 };
 
 /* ---- the operations; the subject comes from memory, as in a program ---- */
 
 static struct subject *here;
+static struct bench_floor ground;
 
 BENCH_OP static void record_rondo16(uint64_t a, uint64_t b)
 {
@@ -58,6 +65,25 @@ BENCH_OP static void record_rondo64(uint64_t a, uint64_t b)
 {
 	if (!bench_record(here->channel, 8, a, b))
 		here->refused++;
+}
+
+/* As often as a sub-buffer fills a sleeper is woken, by a call. */
+BENCH_OP static void record_woken64(uint64_t a, uint64_t b)
+{
+	if (!bench_record(here->channel, 8, a, b))
+		here->refused++;
+	if (a % FILL64 == 0)
+		subject_wake();
+}
+
+BENCH_OP static void record_floor16(uint64_t a, uint64_t b)
+{
+	bench_floor_record(&ground, 2, a, b);
+}
+
+BENCH_OP static void record_floor64(uint64_t a, uint64_t b)
+{
+	bench_floor_record(&ground, 8, a, b);
 }
 
 BENCH_OP static void record_plain(uint64_t a, uint64_t b)
@@ -126,7 +152,7 @@ static double sample_with_consumer(struct bench_case *one)
 		looks = consumer_looks() - looks;
 		consumer_leave();
 		if (here->refused == refused &&
-		    (here->pace == PACE_SLEEPY || looks >= LOOKS))
+		    (here->pace != PACE_EAGER || looks >= LOOKS))
 			return ns;
 	}
 	here->unattended++;
@@ -158,7 +184,7 @@ static double sample_nothing(struct bench_case *one)
 #define PERF(i, v, p, o) \
 	[i] = {.variant = v, .pace = p, .overwrites = o, .bytes = 16}
 
-static struct subject subjects[CASES] = {
+static struct subject subjects[SUBJECTS] = {
 	RONDO(RONDO_OVER, PACE_NONE, true, 16),
 	RONDO(RONDO_OVER_SLEEPY, PACE_SLEEPY, true, 16),
 	RONDO(RONDO_OVER_EAGER, PACE_EAGER, true, 16),
@@ -186,6 +212,7 @@ static struct subject subjects[CASES] = {
 	PERF(RSEQ_NONE, PERF_RSEQ, PACE_NONE, false),
 	PERF(RSEQ_SLEEPY, PERF_RSEQ, PACE_SLEEPY, false),
 	PERF(RSEQ_EAGER, PERF_RSEQ, PACE_EAGER, false),
+	RONDO(RONDO64_WOKEN, PACE_WOKEN, true, 64),
 };
 
 static struct bench_case cases[CASES];
@@ -252,30 +279,45 @@ static struct bench_case cases[CASES] = {
 	     RONDO_SLEEPY),
 	CASE(RSEQ_EAGER, "rseq-eager", "  an eager one", record_rseq,
 	     RONDO_EAGER),
+	CASE(RONDO64_WOKEN, "rondo-64-woken",
+	     "rondo, overwrite, 64 B: one woken, no more", record_woken64,
+	     RONDO64_OVER),
+	CASE(FLOOR16, "floor-16", "floor: clock, header, 16 B", record_floor16,
+	     RONDO_OVER),
+	CASE(FLOOR64, "floor-64", "floor: clock, header, 64 B", record_floor64,
+	     RONDO64_OVER),
 };
 
-#define RATIO(n, t, o, f, m, least)                                       \
+/* Perf's buffers are compared with rondo, at best with the floor; rondo with a
+ * consumer with rondo without. */
+#define AGAINST(n, t, o, f, m)                                            \
 	{                                                                 \
 		.number = n, .text = t, .of = &cases[o], .to = &cases[f], \
-		.limit = m, .at_least = least, .needs_rseq = true         \
+		.best_to = &cases[FLOOR16], .limit = m, .at_least = true, \
+		.needs_rseq = true                                        \
+	}
+#define WITH(t, o, f, best)                                                  \
+	{                                                                    \
+		.number = "11", .text = t, .of = &cases[o], .to = &cases[f], \
+		.best_of = best, .limit = 1.10, .needs_rseq = true           \
 	}
 
 static struct bench_target targets[] = {
-	RATIO("6", "perf-style locked / rondo, no consumer", LOCKED_OVER,
-	      RONDO_OVER, 2.9, true),
-	RATIO("6", "  the same in one word / rondo", PACKED_OVER, RONDO_OVER,
-	      2.9, true),
-	RATIO("7", "perf-style rseq / rondo, no consumer", RSEQ_OVER,
-	      RONDO_OVER, 1.0, true),
-	RATIO("8", "perf-style rseq / rondo, eager consumers", RSEQ_EAGER,
-	      RONDO_EAGER, 4, true),
-	RATIO("11", "discard, sleepy consumer / overwrite, 16 B", RONDO_SLEEPY,
-	      RONDO_OVER, 1.10, false),
-	RATIO("11", "  64 B", RONDO64_SLEEPY, RONDO64_OVER, 1.10, false),
-	RATIO("11", "  16 B, woken by every fourth sub-buffer", RONDO_WOKEN4,
-	      RONDO_OVER, 1.10, false),
-	RATIO("11", "  64 B, woken by every fourth sub-buffer", RONDO64_WOKEN4,
-	      RONDO64_OVER, 1.10, false),
+	AGAINST("6", "perf-style locked / rondo, no consumer", LOCKED_OVER,
+		RONDO_OVER, 2.9),
+	AGAINST("6", "  the same in one word / rondo", PACKED_OVER, RONDO_OVER,
+		2.9),
+	AGAINST("7", "perf-style rseq / rondo, no consumer", RSEQ_OVER,
+		RONDO_OVER, 1.0),
+	AGAINST("8", "perf-style rseq / rondo, eager consumers", RSEQ_EAGER,
+		RONDO_EAGER, 4),
+	WITH("discard, sleepy consumer / overwrite, 16 B", RONDO_SLEEPY,
+	     RONDO_OVER, NULL),
+	WITH("  64 B", RONDO64_SLEEPY, RONDO64_OVER, &cases[RONDO64_WOKEN]),
+	WITH("  16 B, woken by every fourth sub-buffer", RONDO_WOKEN4,
+	     RONDO_OVER, NULL),
+	WITH("  64 B, woken by every fourth sub-buffer", RONDO64_WOKEN4,
+	     RONDO64_OVER, NULL),
 };
 #define TARGETS (sizeof(targets) / sizeof(targets[0]))
 
@@ -297,7 +339,9 @@ static int set_up(struct bench *bench)
 {
 	const bool alone = bench_cpu_count() < 2;
 
-	for (size_t i = 0; i < CASES; i++) {
+	if (bench_floor_create(&ground))
+		return 1;
+	for (size_t i = 0; i < SUBJECTS; i++) {
 		struct subject *subject = &subjects[i];
 
 		cases[i].context = subject;
@@ -325,7 +369,7 @@ static int measure(struct bench *bench)
 		return status;
 	bench_measure(bench);
 	consumer_end();
-	for (size_t i = 0; i < CASES && !status; i++)
+	for (size_t i = 0; i < SUBJECTS && !status; i++)
 		if (cases[i].calls)
 			status = subject_check(&subjects[i], &cases[i]);
 	return status;
@@ -335,7 +379,7 @@ static void print_unattended(void)
 {
 	uint64_t bursts = 0;
 
-	for (size_t i = 0; i < CASES; i++)
+	for (size_t i = 0; i < SUBJECTS; i++)
 		bursts += subjects[i].unattended;
 	if (bursts)
 		printf("\n%llu bursts in which the consumer did not run\n",
@@ -375,7 +419,8 @@ int main(int argc, char **argv)
 	if (status == 0)
 		print_unattended();
 	bench_end(&bench);
-	for (size_t i = 0; i < CASES; i++)
+	for (size_t i = 0; i < SUBJECTS; i++)
 		subject_destroy(&subjects[i]);
+	bench_floor_destroy(&ground);
 	return status;
 }

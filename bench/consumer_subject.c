@@ -32,21 +32,26 @@ static struct {
 	char copy[DATA_BYTES] APART;
 } consumer;
 
-/* perf's wakeup, as rondo's: a system call only when somebody sleeps. */
+/* A wakeup as rondo's: a system call only when somebody sleeps. */
 static struct {
 	uint32_t word;
 	char rest[124];
 } sleeping APART;
 
-static void wake(struct perf_ring *ring, void *context)
+void subject_wake(void)
 {
-	(void)ring, (void)context;
 	/* pairs(bench-sleep) full: data_head, then who sleeps. */
 	rondo_fence();
 	if (rondo_load_relaxed(&sleeping.word) &&
 	    rondo_exchange(&sleeping.word, UINT32_C(0)))
 		syscall(SYS_futex, &sleeping.word, FUTEX_WAKE_PRIVATE, INT_MAX,
 			NULL, NULL, 0);
+}
+
+static void wake(struct perf_ring *ring, void *context)
+{
+	(void)ring, (void)context;
+	subject_wake();
 }
 
 /* ---- life ---- */
@@ -85,7 +90,8 @@ int subject_create(struct subject *subject, const struct bench *bench)
 	if (bench_channel(&config, "consumer", subject->bytes,
 			  &subject->channel))
 		return 1;
-	if (subject->overwrites && subject->pace == PACE_NONE)
+	if (subject->overwrites &&
+	    (subject->pace == PACE_NONE || subject->pace == PACE_WOKEN))
 		return 0;
 	result = rondo_consumer_open(subject->channel, &subject->consumer);
 	return result ? bench_fail("open: %s", strerror(-result)) : 0;
@@ -141,6 +147,8 @@ static bool take_perf(struct subject *subject)
 
 bool subject_take(struct subject *subject)
 {
+	if (subject->pace == PACE_WOKEN)
+		return false;
 	if (subject->is_rondo)
 		return take_rondo(subject);
 	return take_perf(subject);
@@ -159,14 +167,14 @@ static void sleep_a_while(struct subject *subject)
 {
 	const struct timespec nap = {0, NAP_NS};
 
-	if (subject->is_rondo) {
+	if (subject->consumer) {
 		rondo_consumer_wait(subject->consumer, NAP_NS);
 		return;
 	}
 	rondo_store_relaxed(&sleeping.word, UINT32_C(1));
 	/* pairs(bench-sleep) full: I sleep, then what is there. */
 	rondo_fence();
-	if (perf_is_empty(subject->rings))
+	if (subject->pace == PACE_WOKEN || perf_is_empty(subject->rings))
 		syscall(SYS_futex, &sleeping.word, FUTEX_WAIT_PRIVATE, 1, &nap,
 			NULL, 0);
 	rondo_store_relaxed(&sleeping.word, UINT32_C(0));
@@ -182,7 +190,7 @@ static void consume(struct subject *subject)
 			continue;
 		/* pairs(bench-attend) release: it is empty, then I say so. */
 		rondo_store_release(&consumer.attended, subject);
-		if (subject->pace == PACE_SLEEPY)
+		if (subject->pace != PACE_EAGER)
 			sleep_a_while(subject);
 	}
 }

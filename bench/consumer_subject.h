@@ -13,6 +13,7 @@ enum pace {
 	PACE_NONE,   /* nobody; a full buffer is emptied between bursts */
 	PACE_SLEEPY, /* sleeps until it is woken */
 	PACE_EAGER,  /* polls without pause */
+	PACE_WOKEN,  /* sleeps until it is woken, and takes nothing */
 };
 
 /* On cache lines that the other side does not write. */
@@ -49,6 +50,9 @@ bool subject_take(struct subject *subject);
 
 /* After a burst: every call must have left its record. 0, or an exit status. */
 int subject_check(struct subject *subject, const struct bench_case *one);
+
+/* Wakes the thread that consumes, if it sleeps as PACE_WOKEN. */
+void subject_wake(void);
 
 /* The thread that consumes, on the CPU. 0, or an exit status. */
 int consumer_start(int cpu);

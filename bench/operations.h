@@ -9,9 +9,7 @@
 
 #include <stdint.h>
 
-#include "harness.h"
-
-struct rondo_channel;
+#include "setup.h"
 
 /* Where the operations record; written before they are measured. */
 struct operations_place {
@@ -22,40 +20,10 @@ struct operations_place {
 	struct rondo_channel *crossing;	 /* sub-buffers of two large records */
 	struct rondo_channel *large;	 /* full record headers */
 	struct rondo_channel *monotonic; /* its clock */
-	char *floor;			 /* OPERATIONS_FLOOR_BYTES, and slack */
+	struct bench_floor floor;
 	uint16_t id16, id64, id256, id2032;
 };
 extern struct operations_place operations;
-
-/* As large as the sub-buffers of one ring of the default configuration. */
-#define OPERATIONS_FLOOR_BYTES (UINT64_C(2) << 20)
-#define OPERATIONS_FLOOR_SLACK 4096
-
-/* A record's payload: a, b, a, b and so on. */
-static inline __attribute__((always_inline)) void
-operations_fill(uint64_t *word, unsigned count, uint64_t a, uint64_t b)
-{
-	for (unsigned i = 0; i < count; i += 2) {
-		word[i] = a;
-		word[i + 1] = b;
-	}
-}
-
-/*
- * Nothing that comes after starts before all that comes before is done. In a
- * plain loop the processor works on several records at once, and what is not
- * the clock may hide behind it.
- */
-static inline __attribute__((always_inline)) void operations_alone(void)
-{
-#if defined(__x86_64__)
-	__asm__ __volatile__("lfence" : : : "memory");
-#elif defined(__aarch64__)
-	__asm__ __volatile__("dsb ld\n\tisb" : : : "memory");
-#else
-	__sync_synchronize();
-#endif
-}
 
 /* Nothing, the clock alone, and the clock with a copy: what nobody beats. */
 bench_op operation_empty;

@@ -7,17 +7,14 @@
 
 #include "operations.h"
 
-#include <rondo/producer.h>
-
-static inline __attribute__((always_inline)) void
-record(struct rondo_channel *channel, uint16_t id, unsigned words, uint64_t a,
-       uint64_t b)
+BENCH_INLINE void record(struct rondo_channel *channel, uint16_t id,
+			 unsigned words, uint64_t a, uint64_t b)
 {
 	struct rondo_record record;
 
 	if (rondo_reserve(channel, id, 8 * words, &record))
 		return;
-	operations_fill((uint64_t *)record.data, words, a, b);
+	bench_fill((uint64_t *)record.data, words, a, b);
 	rondo_commit(&record);
 }
 
@@ -28,7 +25,7 @@ BENCH_OP void operation_call_record16(uint64_t a, uint64_t b)
 
 BENCH_OP void operation_alone_call_record16(uint64_t a, uint64_t b)
 {
-	operations_alone();
+	bench_fence();
 	record(operations.ring, operations.id16, 2, a, b);
 }
 
@@ -61,7 +58,7 @@ BENCH_OP void operation_call_write16(uint64_t a, uint64_t b)
 {
 	uint64_t data[2];
 
-	operations_fill(data, 2, a, b);
+	bench_fill(data, 2, a, b);
 	rondo_write(operations.ring, operations.id16, data, sizeof(data));
 }
 
@@ -69,7 +66,7 @@ BENCH_OP void operation_call_write64(uint64_t a, uint64_t b)
 {
 	uint64_t data[8];
 
-	operations_fill(data, 8, a, b);
+	bench_fill(data, 8, a, b);
 	rondo_write(operations.ring, operations.id64, data, sizeof(data));
 }
 
@@ -78,7 +75,7 @@ BENCH_OP void operation_call_writev1(uint64_t a, uint64_t b)
 	uint64_t data[8];
 	const struct iovec pieces[1] = {{data, 64}};
 
-	operations_fill(data, 8, a, b);
+	bench_fill(data, 8, a, b);
 	rondo_writev(operations.ring, operations.id64, pieces, 1);
 }
 
@@ -87,7 +84,7 @@ BENCH_OP void operation_call_writev2(uint64_t a, uint64_t b)
 	uint64_t data[8];
 	const struct iovec pieces[2] = {{data, 32}, {data + 4, 32}};
 
-	operations_fill(data, 8, a, b);
+	bench_fill(data, 8, a, b);
 	rondo_writev(operations.ring, operations.id64, pieces, 2);
 }
 
@@ -101,6 +98,6 @@ BENCH_OP void operation_call_writev4(uint64_t a, uint64_t b)
 		{data + 6, 16},
 	};
 
-	operations_fill(data, 8, a, b);
+	bench_fill(data, 8, a, b);
 	rondo_writev(operations.ring, operations.id64, pieces, 4);
 }

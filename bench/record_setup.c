@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <rondo/rondo.h>
 
@@ -93,24 +92,11 @@ static int create_all(void)
 	return 0;
 }
 
-static int map_floor(void)
-{
-	void *at = mmap(NULL, OPERATIONS_FLOOR_BYTES + OPERATIONS_FLOOR_SLACK,
-			PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (at == MAP_FAILED)
-		return bench_fail("no memory for the floor");
-	memset(at, 1, OPERATIONS_FLOOR_BYTES + OPERATIONS_FLOOR_SLACK);
-	operations.floor = at;
-	return 0;
-}
-
 /* Once round the ring of this CPU, so that nothing measured faults. */
 static void touch(struct bench_case *one, const struct record_effect *effect)
 {
 	if (effect->outcome == RECORD_KEPT)
-		bench_call(one, OPERATIONS_FLOOR_BYTES / effect->bytes);
+		bench_call(one, BENCH_FLOOR_BYTES / effect->bytes);
 }
 
 static int describe_modes(struct bench *bench)
@@ -128,7 +114,8 @@ static int describe_modes(struct bench *bench)
 
 int record_set_up(struct bench *bench, const struct record_effect *effects)
 {
-	if (create_all() || map_floor() || describe_modes(bench))
+	if (create_all() || bench_floor_create(&operations.floor) ||
+	    describe_modes(bench))
 		return 1;
 	while (true) {
 		struct rondo_record record;
@@ -136,7 +123,7 @@ int record_set_up(struct bench *bench, const struct record_effect *effects)
 		if (rondo_reserve(operations.full, operations.id16, 16,
 				  &record))
 			break;
-		operations_fill((uint64_t *)record.data, 2, 0, BENCH_MIX);
+		bench_fill((uint64_t *)record.data, 2, 0, BENCH_MIX);
 		rondo_commit(&record);
 	}
 	rondo_channel_stop(operations.stopped);
@@ -156,8 +143,6 @@ void record_tear_down(void)
 	rondo_channel_destroy(place->crossing);
 	rondo_channel_destroy(place->large);
 	rondo_channel_destroy(place->monotonic);
-	if (place->floor)
-		munmap(place->floor,
-		       OPERATIONS_FLOOR_BYTES + OPERATIONS_FLOOR_SLACK);
+	bench_floor_destroy(&place->floor);
 	memset(place, 0, sizeof(*place));
 }

@@ -7,10 +7,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "readback.h"
 
 #define CALIBRATION_NS 5000000u
+#define FLOOR_SLACK 4096 /* for the record that begins at the end */
 
 static const char *const reasons[] = {
 	[RONDO_MODE_RSEQ] = "restartable sequences",
@@ -114,6 +116,26 @@ double bench_ns_per_tick(void)
 	ticks = bench_ticks_alone() - ticks;
 	ratio = (double)passed / (double)ticks;
 	return ratio;
+}
+
+int bench_floor_create(struct bench_floor *out)
+{
+	void *at = mmap(NULL, BENCH_FLOOR_BYTES + FLOOR_SLACK,
+			PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return bench_fail("no memory for the floor");
+	memset(at, 1, BENCH_FLOOR_BYTES + FLOOR_SLACK);
+	*out = (struct bench_floor){.memory = at};
+	return 0;
+}
+
+void bench_floor_destroy(struct bench_floor *floor)
+{
+	if (floor->memory)
+		munmap(floor->memory, BENCH_FLOOR_BYTES + FLOOR_SLACK);
+	floor->memory = NULL;
 }
 
 bool bench_is_filled(const struct rondo_item *item)

@@ -80,6 +80,36 @@ BENCH_INLINE void bench_fill(uint64_t *word, unsigned count, uint64_t a,
 	}
 }
 
+/*
+ * The floor: the clock, and the plain stores of a header and a payload into
+ * memory that goes round, as large as the sub-buffers of one ring of the
+ * defaults. Nobody who records a time gets below.
+ */
+#define BENCH_FLOOR_BYTES (UINT64_C(2) << 20)
+
+struct bench_floor {
+	char *memory;
+	uint64_t position;
+};
+
+/* 0, or an exit status. */
+int bench_floor_create(struct bench_floor *out);
+void bench_floor_destroy(struct bench_floor *floor);
+
+BENCH_INLINE void bench_floor_record(struct bench_floor *floor, unsigned words,
+				     uint64_t a, uint64_t b)
+{
+	const uint64_t position = floor->position;
+	const uint64_t now = bench_ticks();
+	uint64_t *to =
+		(uint64_t *)(void *)(floor->memory +
+				     (position & (BENCH_FLOOR_BYTES - 1)));
+
+	to[0] = now << 32 | words;
+	bench_fill(to + 1, words, a, b);
+	floor->position = position + 8 * (1 + words);
+}
+
 /* Whether a record is one that bench_fill made. */
 bool bench_is_filled(const struct rondo_item *item);
 

@@ -152,7 +152,7 @@ static int set_up_rondo(struct bench *bench)
 	operations.id16 = BENCH_ID;
 	cases[RONDO].op = operation_record16;
 	cases[RONDO_CALL].op = operation_call_record16;
-	bench_call(&cases[RONDO], OPERATIONS_FLOOR_BYTES / 16);
+	bench_call(&cases[RONDO], BENCH_FLOOR_BYTES / 16);
 	return bench_describe(bench, ring);
 }
 
@@ -167,7 +167,7 @@ static int set_up_lttng(void)
 		return 1;
 	cases[LTTNG_OVER].op = lttng_record_overwrite;
 	cases[LTTNG_DISC].op = lttng_record_discard;
-	bench_call(&cases[LTTNG_OVER], OPERATIONS_FLOOR_BYTES / 16);
+	bench_call(&cases[LTTNG_OVER], BENCH_FLOOR_BYTES / 16);
 	return 0;
 }
 
