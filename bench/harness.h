@@ -76,10 +76,10 @@ struct bench_target {
 	 * who pays for nothing but what cannot be avoided; or NULL. */
 	const struct bench_case *best_of;
 	const struct bench_case *best_to;
-	double limit;		     /* met up to this */
-	bool needs_rseq;	     /* else not decided where there is none */
-	bool at_least;		     /* met from the limit up */
-	const char *undecided;	     /* why it cannot be here, or NULL */
+	double limit;	       /* met up to this */
+	bool needs_rseq;       /* else not decided where there is none */
+	bool at_least;	       /* met from the limit up */
+	const char *undecided; /* why it cannot be here, or NULL */
 };
 
 struct bench {
