@@ -5,7 +5,6 @@
  */
 #include "consumer_subject.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #define BURST 24000u /* records, less than a buffer holds */
@@ -157,12 +156,6 @@ static double sample_with_consumer(struct bench_case *one)
 	}
 	here->unattended++;
 	return ns;
-}
-
-static double sample_nothing(struct bench_case *one)
-{
-	(void)one;
-	return NAN;
 }
 
 /* ---- cases and targets ---- */
@@ -351,7 +344,7 @@ static int set_up(struct bench *bench)
 					  sample_alone :
 					  sample_with_consumer;
 		if (subject->is_missing || (alone && subject->pace))
-			cases[i].sample = sample_nothing;
+			cases[i].sample = bench_sample_nothing;
 		else
 			touch(&cases[i]);
 	}

@@ -127,6 +127,9 @@ void bench_measure(struct bench *bench);
 /* Prints the tables and writes the JSON file. 0, or an exit status. */
 int bench_report(const struct bench *bench);
 
+/* For what cannot be measured here: nan. */
+bench_sample bench_sample_nothing;
+
 /* Gives back what bench_measure allocated. */
 void bench_end(struct bench *bench);
 

@@ -2,7 +2,8 @@
 /*
  * The operations that bench-record measures, each a function of its own, and
  * what they work on. Inlined ones and floors stand in operations_inline.c, the
- * same through the shared library in operations_calls.c.
+ * same through the shared library in operations_calls.c, bounds in
+ * operations_bounds.c.
  */
 #ifndef RONDO_BENCH_OPERATIONS_H
 #define RONDO_BENCH_OPERATIONS_H
@@ -20,6 +21,7 @@ struct operations_place {
 	struct rondo_channel *crossing;	 /* sub-buffers of two large records */
 	struct rondo_channel *large;	 /* full record headers */
 	struct rondo_channel *monotonic; /* its clock */
+	struct rondo_channel *touched;	 /* as ring, one record in it */
 	struct bench_floor floor;
 	uint16_t id16, id64, id256, id2032;
 };
@@ -64,5 +66,18 @@ bench_op operation_call_write64;
 bench_op operation_call_writev1;
 bench_op operation_call_writev2;
 bench_op operation_call_writev4;
+
+/*
+ * Bounds, in operations_bounds.c, for where there are sequences: a refusal
+ * counted by a call, and nothing else; the lines of a record, without what
+ * makes it one; a record that crosses by two locked swaps, a sequence and the
+ * stores that it is about.
+ */
+bench_op operation_count16;
+bench_op operation_touch16;
+bench_op operation_least_crossing;
+
+/* By operation_count16, all calls. */
+uint64_t operations_counted(void);
 
 #endif

@@ -87,7 +87,8 @@ static int create_all(void)
 	    create(&ring, "stopped", &place->stopped) ||
 	    create(&crossing, "crossing", &place->crossing) ||
 	    create(&large, "large", &place->large) ||
-	    create(&monotonic, "monotonic", &place->monotonic))
+	    create(&monotonic, "monotonic", &place->monotonic) ||
+	    create(&ring, "touched", &place->touched))
 		return 1;
 	return 0;
 }
@@ -126,6 +127,7 @@ int record_set_up(struct bench *bench, const struct record_effect *effects)
 		bench_fill((uint64_t *)record.data, 2, 0, BENCH_MIX);
 		rondo_commit(&record);
 	}
+	bench_record(operations.touched, 2, 0, BENCH_MIX);
 	rondo_channel_stop(operations.stopped);
 	for (size_t i = 0; i < bench->case_count; i++)
 		touch(&bench->cases[i], &effects[i]);
@@ -143,6 +145,7 @@ void record_tear_down(void)
 	rondo_channel_destroy(place->crossing);
 	rondo_channel_destroy(place->large);
 	rondo_channel_destroy(place->monotonic);
+	rondo_channel_destroy(place->touched);
 	bench_floor_destroy(&place->floor);
 	memset(place, 0, sizeof(*place));
 }
