@@ -3,7 +3,7 @@
  * The record path behind the exits of the fast one: reserve in any mode,
  * crossings, commits off the head, backward moves; and the exported twins of
  * what the header inlines. Context: any. Stack: one struct rondo_move, about
- * 1 KiB, deep at most twice.
+ * 1 KiB, and not two at a time; tests/record_path/stack checks.
  */
 #define RONDO_INLINE RONDO_API
 #define RONDO_OUT_IN_MEMORY 1

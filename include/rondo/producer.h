@@ -6,6 +6,10 @@
  * interrupted these very functions included, nested to any depth. Nothing here
  * waits, allocates, locks, or touches errno.
  *
+ * Stack on x86-64, at most: 512 bytes for a commit, 2 KiB for everything else
+ * (200 bytes for a compact record that fits). A handler that records in the
+ * middle of it needs as much once more, and the kernel's signal frame.
+ *
  * The hot ones are inlined. Compile with RONDO_NO_INLINE to use the exported
  * functions of the same names instead, as dlsym and other languages do.
  */

@@ -15,8 +15,6 @@
 struct lane {
 	uint32_t attempted;
 	uint64_t refused_bytes;
-	uint8_t *outcomes;
-	uint8_t *seen;
 };
 
 struct report {
@@ -24,8 +22,13 @@ struct report {
 	uint64_t a, b; /* of the first */
 };
 
-static struct lane lanes[LANES];
-static struct report reports[VIOLATIONS];
+/* Shared with children of fork. */
+static struct {
+	struct lane lanes[LANES];
+	struct report reports[VIOLATIONS];
+} * shared;
+static uint8_t *outcomes; /* of lane 0's records, of lane 1's, ... */
+static uint8_t *seen;
 
 static const char *const names[VIOLATIONS] = {
 	[BAD_PAYLOAD] = "a record's bytes are not what was written",
@@ -40,17 +43,37 @@ static const char *const names[VIOLATIONS] = {
 	[BAD_PACKET] = "I-alone: a packet's header makes no sense",
 	[BAD_SEQUENCE] = "packet_seq_num is not the next one",
 	[BAD_NUMBER] = "sub-buffers out of order",
+	[BAD_ORDER] = "one thread's records out of order",
 	[TIME_BACKWARDS] = "I-time: time goes backwards",
 	[TIME_OUTSIDE] = "I-time: a time outside of its packet",
 	[REFUSED_DECREASES] = "refused records decrease",
 	[LOAN_CHANGED] = "I-own: a sub-buffer changed while on loan",
 	[NOT_QUIET] = "rondo_ring_check",
 	[RINGS_TOUCHED] = "more rings are in use than CPUs",
+	[BAD_CHILD] = "a child of fork",
 };
+
+/* Pages that were never touched cost nothing. */
+static void *fresh(size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		abort();
+	return at;
+}
+
+static __attribute__((constructor)) void lanes_create(void)
+{
+	shared = fresh(sizeof(*shared));
+	outcomes = fresh((size_t)LANES * LANE_RECORDS);
+	seen = fresh((size_t)LANES * LANE_RECORDS);
+}
 
 void violation(enum violation what, uint64_t a, uint64_t b)
 {
-	struct report *report = &reports[what];
+	struct report *report = &shared->reports[what];
 
 	if (__atomic_fetch_add(&report->count, 1, __ATOMIC_RELAXED) == 0) {
 		report->a = a;
@@ -58,19 +81,24 @@ void violation(enum violation what, uint64_t a, uint64_t b)
 	}
 }
 
+uint64_t violations_of(enum violation what)
+{
+	return rondo_load_relaxed(&shared->reports[what].count);
+}
+
 uint64_t violations(void)
 {
 	uint64_t sum = 0;
 
 	for (int i = 0; i < VIOLATIONS; i++)
-		sum += rondo_load_relaxed(&reports[i].count);
+		sum += violations_of((enum violation)i);
 	return sum;
 }
 
 void violations_report(FILE *to)
 {
 	for (int i = 0; i < VIOLATIONS; i++) {
-		struct report *report = &reports[i];
+		struct report *report = &shared->reports[i];
 
 		if (report->count)
 			fprintf(to,
@@ -78,52 +106,46 @@ void violations_report(FILE *to)
 				" times, first %#" PRIx64 " %#" PRIx64 "\n",
 				names[i], report->count, report->a, report->b);
 	}
-	memset(reports, 0, sizeof(reports));
+	memset(shared->reports, 0, sizeof(shared->reports));
 }
 
-/* Pages that were never touched cost nothing. */
-static uint8_t *fresh(uint8_t *at)
+static uint8_t *of(uint8_t *base, uint32_t lane)
 {
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-
-	return mmap(at, LANE_RECORDS, PROT_READ | PROT_WRITE,
-		    at ? flags | MAP_FIXED : flags, -1, 0);
+	return base + (size_t)lane * LANE_RECORDS;
 }
 
 void lanes_reset(void)
 {
 	for (uint32_t i = 0; i < LANES; i++) {
-		if (lanes[i].outcomes && !lanes[i].attempted)
-			continue;
-		lanes[i].outcomes = fresh(lanes[i].outcomes);
-		lanes[i].seen = fresh(lanes[i].seen);
-		lanes[i].attempted = 0;
-		lanes[i].refused_bytes = 0;
-		if (lanes[i].outcomes == MAP_FAILED ||
-		    lanes[i].seen == MAP_FAILED)
+		struct lane *lane = &shared->lanes[i];
+
+		if (lane->attempted &&
+		    (madvise(of(outcomes, i), LANE_RECORDS, MADV_REMOVE) ||
+		     madvise(of(seen, i), LANE_RECORDS, MADV_REMOVE)))
 			abort();
+		memset(lane, 0, sizeof(*lane));
 	}
 }
 
 uint32_t lane_begin(uint32_t lane)
 {
-	uint32_t sequence = lanes[lane].attempted;
+	uint32_t sequence = shared->lanes[lane].attempted;
 
 	if (sequence == LANE_RECORDS)
 		return sequence;
-	rondo_store_relaxed(&lanes[lane].attempted, sequence + 1);
+	rondo_store_relaxed(&shared->lanes[lane].attempted, sequence + 1);
 	return sequence;
 }
 
 void lane_end(uint32_t lane, uint32_t sequence, enum lane_outcome outcome)
 {
-	lanes[lane].outcomes[sequence] = (uint8_t)outcome;
+	of(outcomes, lane)[sequence] = (uint8_t)outcome;
 }
 
 void lane_refused(uint32_t lane, uint32_t sequence, uint32_t bytes)
 {
 	lane_end(lane, sequence, LANE_REFUSED);
-	lanes[lane].refused_bytes += bytes;
+	shared->lanes[lane].refused_bytes += bytes;
 }
 
 static uint64_t pattern(uint32_t lane, uint32_t sequence)
@@ -135,85 +157,127 @@ static uint32_t check_of(const struct lane_payload *payload)
 {
 	uint64_t mixed = pattern(payload->lane, payload->sequence);
 
-	return (uint32_t)test_mix(mixed ^ payload->bytes);
+	return (uint32_t)test_mix(mixed ^ payload->bytes ^
+				  (uint64_t)payload->id << 32);
 }
 
-void lane_fill(void *data, uint32_t lane, uint32_t sequence, uint32_t bytes)
+/* A word of the pattern behind the payload's start. */
+static uint64_t pattern_word(uint64_t mixed, uint32_t offset)
 {
-	struct lane_payload payload = {lane, sequence, bytes, 0};
-	const uint64_t mixed = pattern(lane, sequence);
+	return mixed + offset * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+void lane_fill_as(void *data, const struct lane_payload *what)
+{
+	struct lane_payload payload = *what;
+	const uint64_t mixed = pattern(payload.lane, payload.sequence);
 	uint8_t *to = data;
 
 	payload.check = check_of(&payload);
 	memcpy(to, &payload, sizeof(payload));
-	for (uint32_t i = sizeof(payload); i < bytes; i++)
-		to[i] = (uint8_t)((mixed >> 8 * (i & 7)) + i);
+	for (uint32_t i = sizeof(payload); i < payload.bytes; i += 8) {
+		const uint64_t word = pattern_word(mixed, i);
+		const uint32_t rest = payload.bytes - i;
+
+		memcpy(to + i, &word, rest < 8 ? rest : 8);
+	}
+}
+
+void lane_fill(void *data, uint32_t lane, uint32_t sequence, uint32_t bytes)
+{
+	const struct lane_payload payload = {
+		.lane = lane, .sequence = sequence, .bytes = (uint16_t)bytes};
+
+	lane_fill_as(data, &payload);
+}
+
+/* What the last word holds: as many bytes as were committed, then zeros. */
+static uint64_t cut(uint64_t word, uint32_t bytes)
+{
+	if (bytes >= 8)
+		return word;
+	return bytes ? word & (UINT64_MAX >> (64 - 8 * bytes)) : 0;
 }
 
 /* Who reads what is being overwritten races, and knows it. */
 __attribute__((no_sanitize("thread"))) bool
 lane_read(const void *data, uint32_t bytes, struct lane_payload *out)
 {
-	const uint8_t *from = data;
-	const volatile uint32_t *words = data;
-	uint64_t mixed;
+	const volatile uint64_t *words = data;
+	const volatile uint8_t *from = data;
+	uint64_t mixed, word;
 
 	if (bytes < LANE_BYTES_MIN)
 		return false;
-	out->lane = words[0];
-	out->sequence = words[1];
-	out->bytes = words[2];
-	out->check = words[3];
+	word = words[0];
+	memcpy(out, &word, 8);
+	word = words[1];
+	memcpy((char *)out + 8, &word, 8);
 	if (out->lane >= LANES || out->sequence >= LANE_RECORDS ||
 	    out->bytes > bytes || bytes - out->bytes > 7 ||
 	    out->check != check_of(out))
 		return false;
 	mixed = pattern(out->lane, out->sequence);
-	for (uint32_t i = sizeof(*out); i < bytes; i++) {
-		uint8_t expected = (uint8_t)((mixed >> 8 * (i & 7)) + i);
+	for (uint32_t i = sizeof(*out); i < bytes; i += 8) {
+		const uint32_t rest = out->bytes > i ? out->bytes - i : 0;
+		const uint64_t expected = cut(pattern_word(mixed, i), rest);
 
-		if (from[i] != (i < out->bytes ? expected : 0))
-			return false;
+		if (bytes - i >= 8) {
+			if (words[i / 8] != expected)
+				return false;
+			continue;
+		}
+		for (uint32_t k = 0; i + k < bytes; k++)
+			if (from[i + k] != (uint8_t)(expected >> 8 * k))
+				return false;
 	}
 	return true;
 }
 
 void lane_see(const struct lane_payload *payload, enum lane_seen where)
 {
-	struct lane *lane = &lanes[payload->lane];
+	struct lane *lane = &shared->lanes[payload->lane];
+	uint8_t *mark = &of(seen, payload->lane)[payload->sequence];
 
 	if (payload->sequence >= rondo_load_relaxed(&lane->attempted))
 		violation(SEEN_NOT_COMMITTED, payload->lane, payload->sequence);
-	else if (__atomic_exchange_n(&lane->seen[payload->sequence],
-				     (uint8_t)where, __ATOMIC_RELAXED))
+	else if (__atomic_exchange_n(mark, (uint8_t)where, __ATOMIC_RELAXED))
 		violation(SEEN_TWICE, payload->lane, payload->sequence);
 }
 
-static void account_record(const struct lane *lane, uint32_t sequence,
+static void account_record(uint32_t lane, uint32_t sequence,
 			   struct lane_totals *out)
 {
-	const uint8_t outcome = lane->outcomes[sequence];
-	const uint8_t seen = lane->seen[sequence];
-	const uint64_t index = (uint64_t)(lane - lanes);
+	const uint8_t outcome = of(outcomes, lane)[sequence];
+	const uint8_t where = of(seen, lane)[sequence];
 
 	out->outcomes[outcome]++;
-	out->delivered += seen == LANE_DELIVERED;
-	out->overwritten += seen == LANE_OVERWRITTEN;
+	out->delivered += where == LANE_DELIVERED;
+	out->overwritten += where == LANE_OVERWRITTEN;
 	if (outcome == LANE_NOTHING)
-		violation(WITHOUT_OUTCOME, index, sequence);
-	else if (outcome != LANE_COMMITTED && seen)
-		violation(SEEN_NOT_COMMITTED, index << 8 | outcome, sequence);
-	else if (outcome == LANE_COMMITTED && !seen)
+		violation(WITHOUT_OUTCOME, lane, sequence);
+	else if (outcome != LANE_COMMITTED && where)
+		violation(SEEN_NOT_COMMITTED, lane << 8 | outcome, sequence);
+	else if (outcome == LANE_COMMITTED && !where)
 		out->unseen++;
+}
+
+uint64_t lanes_attempted(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < LANES; i++)
+		sum += rondo_load_relaxed(&shared->lanes[i].attempted);
+	return sum;
 }
 
 void lanes_account(struct lane_totals *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (uint32_t i = 0; i < LANES; i++) {
-		out->attempted += lanes[i].attempted;
-		out->refused_bytes += lanes[i].refused_bytes;
-		for (uint32_t k = 0; k < lanes[i].attempted; k++)
-			account_record(&lanes[i], k, out);
+		out->attempted += shared->lanes[i].attempted;
+		out->refused_bytes += shared->lanes[i].refused_bytes;
+		for (uint32_t k = 0; k < shared->lanes[i].attempted; k++)
+			account_record(i, k, out);
 	}
 }

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Modes of the head, one thread: out of rseq mode and back, the extra ring,
- * and I-quiet: no system call and no errno on the record path.
+ * and errno on the record path.
  */
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "support/one_ring.h"
-#include "support/process.h"
 #include "support/random.h"
 
 static struct test_ring ring;
@@ -328,102 +320,6 @@ static void the_record_path_leaves_errno_alone(void **state)
 	}
 }
 
-#if defined(__x86_64__)
-#define OWN_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OWN_ARCH AUDIT_ARCH_AARCH64
-#else
-#define OWN_ARCH 0
-#endif
-
-#define LOAD(field) \
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define ALLOW_CALL(number)                                       \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##number, 0, 1), \
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
-/* From now on a system call kills, but for what a child needs to end. */
-static bool forbid_system_calls(void)
-{
-	struct sock_filter filter[] = {
-		LOAD(arch),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-		LOAD(nr),
-		ALLOW_CALL(exit_group),
-		ALLOW_CALL(exit),
-		ALLOW_CALL(rt_sigreturn),
-		ALLOW_CALL(write),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-	const struct sock_fprog program = {TEST_COUNT(filter), filter};
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-/* Sanitizers make calls of their own. */
-static bool calls_can_be_forbidden(void)
-{
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-	return false;
-#else
-	return true;
-#endif
-}
-
-#define CHILD_QUIET 0
-#define CHILD_FAILED 1
-#define CHILD_UNTESTED 2
-
-static int run_quietly(const struct rondo_config *config, uint64_t random)
-{
-	bool forbidden;
-
-	test_pin(0);
-	if (rondo_channel_create(config, &ring.channel))
-		return CHILD_FAILED;
-	test_register(ring.channel, &ring.id);
-	forbidden = calls_can_be_forbidden() && forbid_system_calls();
-	for (int i = 0; i < 100000; i++)
-		use_record_path(&random);
-	return forbidden ? CHILD_QUIET : CHILD_UNTESTED;
-}
-
-static void the_record_path_makes_no_system_call(void **state)
-{
-	const uint32_t flags[] = {0, RONDO_OVERWRITE, RONDO_NO_RSEQ,
-				  RONDO_NO_RSEQ | RONDO_OVERWRITE};
-	uint64_t random = test_seed();
-
-	(void)state;
-	if (test_is_emulated()) {
-		print_message("an emulator makes calls of its own\n");
-		return;
-	}
-	for (size_t i = 0; i < TEST_COUNT(flags); i++) {
-		struct rondo_config config = keeps_oldest;
-		pid_t child;
-		int status;
-
-		config.flags = flags[i];
-		child = fork();
-		assert_true(child >= 0);
-		/* Not _exit, which may have been told to do more. */
-		if (child == 0)
-			syscall(SYS_exit_group, run_quietly(&config, random));
-		assert_int_equal(waitpid(child, &status, 0), child);
-		if (WIFSIGNALED(status))
-			fail_msg("flags %#x: killed by signal %d (%d is a "
-				 "system call)",
-				 flags[i], WTERMSIG(status), SIGSYS);
-		assert_int_not_equal(WEXITSTATUS(status), CHILD_FAILED);
-		if (WEXITSTATUS(status) == CHILD_UNTESTED)
-			print_message(
-				"system calls cannot be forbidden here\n");
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,7 +337,6 @@ int main(void)
 		cmocka_unit_test(
 			a_thread_that_lost_its_id_commits_what_it_reserved),
 		cmocka_unit_test(the_record_path_leaves_errno_alone),
-		cmocka_unit_test(the_record_path_makes_no_system_call),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
