@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "consumer.h"
 #include "inlined.h"
+#include "spots.h"
 #include "support/test.h"
 
 #define SMALL 24u
@@ -137,6 +139,16 @@ static void deliver(int sub_buffers)
 	}
 }
 
+static void flush(void)
+{
+	int result = rondo_channel_flush(stage->reading);
+
+	/* From outside it gives up in the end. */
+	expect(result >= 0 ||
+		       (result == -EAGAIN && stage->kind == STAGE_ATTACHED),
+	       (uint64_t)-result, 13);
+}
+
 static void set_mode(unsigned mode)
 {
 	uint64_t head = rondo_head_bump(stage_head());
@@ -148,6 +160,8 @@ static void set_mode(unsigned mode)
 /* ---- what is played ---- */
 
 static struct entry *early, *second;
+static struct rondo_view loans[8];
+static uint32_t loan_count, creator, cues;
 static struct entry *held[256];
 static uint32_t held_count;
 
@@ -225,12 +239,12 @@ static void write_in_pieces(int (*writev)(struct rondo_channel *, uint16_t,
 static void write_whole(int (*write)(struct rondo_channel *, uint16_t,
 				     const void *, uint32_t))
 {
-	struct entry *entry = stage_entry(SMALL);
+	struct entry *entry = stage_entry(SMALL + 1);
 	char payload[64];
 
 	entry->record.data = payload;
-	stage_fill(entry, SMALL);
-	written(entry, write(stage->channel, stage->id, payload, SMALL));
+	stage_fill(entry, SMALL + 1);
+	written(entry, write(stage->channel, stage->id, payload, SMALL + 1));
 }
 
 static void write_all(void)
@@ -308,7 +322,7 @@ static void refused_for_other_reasons(void)
 {
 	struct rondo_record record;
 	char byte = 0;
-	const struct iovec pieces[2] = {{&byte, SIZE_MAX}, {&byte, 2}};
+	const struct iovec pieces[1] = {{&byte, 1}};
 
 	expect(inlined_reserve(stage->channel, 0xfe00, 8, &record) == -EINVAL,
 	       8, 0);
@@ -332,10 +346,22 @@ static void refused_for_other_reasons(void)
 	       8, 7);
 }
 
+static void write_far_too_much(int (*writev)(struct rondo_channel *, uint16_t,
+					     const struct iovec *, int))
+{
+	char byte = 0;
+	const struct iovec pieces[2] = {{&byte, SIZE_MAX}, {&byte, 2}};
+	struct entry *entry = stage_entry(UINT32_MAX);
+
+	written(entry, writev(stage->channel, stage->id, pieces, 2));
+}
+
 static void put_too_big(void)
 {
 	put_big();
 	(void)open_by_call(stage->map->record_max + 1);
+	write_far_too_much(inlined_writev);
+	write_far_too_much(rondo_writev);
 }
 
 static void time_ran_out(void)
@@ -501,9 +527,69 @@ static void among_the_rings(void)
 	stage_pin(0);
 }
 
+/* As where the kernel or libc knows no sequences. */
+static void without_ids(void)
+{
+	put(SMALL);
+	stage->control->by_id = false;
+}
+
+static void with_ids(void)
+{
+	stage->control->by_id = true;
+}
+
+static void all_without_ids(void)
+{
+	struct entry *entry;
+
+	call_small();
+	put_too_big();
+	entry = open_one(SMALL);
+	commit_one(entry);
+	squash_one(entry);
+	flush();
+}
+
+static void as_in_a_child(void)
+{
+	early = open_one(SMALL);
+	second = open_one(SMALL);
+	stage->control->forked = true;
+}
+
+/* Nothing is done there. */
+static void end_in_a_child(void)
+{
+	struct rondo_record record = early->record;
+
+	(void)rondo_discard(&record);
+	record = early->record;
+	(void)rondo_commit_len(&record, 8);
+	record = early->record;
+	(void)rondo_commit_call(stage->channel, record.data, record.head,
+				record.ring_id, record.event_id);
+	(void)rondo_squash(stage->channel, rondo_mark(&record));
+}
+
+static void as_in_its_parent(void)
+{
+	stage->control->forked = false;
+	commit_one(early);
+	commit_one(second);
+}
+
+static void gen_comes_round(void)
+{
+	two_committed();
+	rondo_store_relaxed(&stage->ring->head, stage_head() | RONDO_GEN_MASK);
+}
+
 static void stopped(void)
 {
 	struct rondo_record record;
+	char byte = 0;
+	const struct iovec piece = {&byte, 1};
 
 	rondo_channel_stop(stage->channel);
 	expect(inlined_reserve(stage->channel, stage->id, 8, &record) ==
@@ -518,14 +604,33 @@ static void stopped(void)
 	expect(rondo_reserve_aligned(stage->channel, stage->id, 8, 8,
 				     &record) == -ESHUTDOWN,
 	       12, 3);
+	expect(inlined_write(stage->channel, stage->id, &byte, 1) ==
+		       -ESHUTDOWN,
+	       12, 4);
+	expect(inlined_writev(stage->channel, stage->id, &piece, 1) ==
+		       -ESHUTDOWN,
+	       12, 5);
+	expect(rondo_write(stage->channel, stage->id, &byte, 1) == -ESHUTDOWN,
+	       12, 6);
+	expect(rondo_writev(stage->channel, stage->id, &piece, 1) ==
+		       -ESHUTDOWN,
+	       12, 7);
 	rondo_channel_start(stage->channel);
 }
 
 /* ---- flushing ---- */
 
-static void flush(void)
+/* As if the process that records were gone. */
+static void dead(void)
 {
-	expect(rondo_channel_flush(stage->channel) >= 0, 13, 0);
+	put(SMALL);
+	creator = stage->map->super->pid;
+	stage->map->super->pid = 0;
+}
+
+static void alive(void)
+{
+	stage->map->super->pid = creator;
 }
 
 static void on_another_cpu(void)
@@ -533,6 +638,50 @@ static void on_another_cpu(void)
 	stage_pin(1);
 	put(SMALL);
 	stage_pin(0);
+}
+
+static void put_on_another_cpu(void)
+{
+	on_another_cpu();
+	if (--cues == 0)
+		spots_cue(NULL);
+}
+
+/* The other CPU records while it is being flushed. */
+static void on_another_busy_cpu(void)
+{
+	on_another_cpu();
+	cues = 4;
+	spots_cue(put_on_another_cpu);
+}
+
+/* ... once, and then no more. */
+static void on_another_pausing_cpu(void)
+{
+	on_another_busy_cpu();
+	cues = 1;
+}
+
+/* ... and what it closes stays open. */
+static void on_another_cpu_that_holds(void)
+{
+	stage_pin(1);
+	open_early();
+	stage_pin(0);
+	on_another_busy_cpu();
+}
+
+static void no_cue(void)
+{
+	spots_cue(NULL);
+	commit_early();
+}
+
+static void asked(void)
+{
+	put(SMALL);
+	rondo_store_relaxed(&stage->ring->hint, 0);
+	rondo_store_relaxed(&stage->ring->asked, 1);
 }
 
 /* ---- consuming ---- */
@@ -558,12 +707,12 @@ static void stalled_behind(void)
 {
 	closed_early();
 	deliver(2);
-	((struct rondo_map *)stage->map)->stall_ms = 0;
+	stage_patience(0, 0);
 }
 
 static void stop_stalling(void)
 {
-	((struct rondo_map *)stage->map)->stall_ms = 1000000;
+	stage_patience(STAGE_PATIENT, 0);
 	commit_early();
 }
 
@@ -599,6 +748,186 @@ static void wait_and_take(void)
 	stage_take_all();
 }
 
+static void stopped_with_some(void)
+{
+	some_to_take();
+	flush();
+	rondo_channel_stop(stage->channel);
+}
+
+static void start(void)
+{
+	rondo_channel_start(stage->channel);
+	/* It forgets that it has been told. */
+	expect(rondo_consumer_wait(stage->consumer, 0) >= 0, 15, 4);
+}
+
+static void wait_when_over(void)
+{
+	expect(rondo_consumer_wait(stage->consumer, -1) == 1, 15, 2);
+	stage_take_all();
+	expect(rondo_consumer_wait(stage->consumer, -1) == 1, 15, 3);
+}
+
+static void take_to_keep(void)
+{
+	struct rondo_view *view = &loans[loan_count];
+
+	if (rondo_consumer_take(stage->consumer, view))
+		return;
+	loan_count++;
+	stage_read(view);
+}
+
+static void release_all(void)
+{
+	while (loan_count)
+		expect(rondo_consumer_release(stage->consumer,
+					      &loans[--loan_count]) == 0,
+		       16, 1);
+}
+
+static void take_more_than_there_are(void)
+{
+	struct rondo_view view = {.ring = stage->map->ring_count};
+
+	for (int i = 0; i < 4; i++)
+		take_to_keep();
+	expect(rondo_consumer_release(stage->consumer, &view) == -EINVAL, 16,
+	       2);
+	view.ring = 0;
+	expect(rondo_consumer_release(stage->consumer, &view) == -EINVAL, 16,
+	       3);
+	release_all();
+}
+
+static void two_stalled(void)
+{
+	closed_early();
+	second = open_one(SMALL);
+	expect(rondo_channel_flush(stage->channel) == 1, 16, 4);
+	deliver(1);
+	stage_patience(0, 0);
+}
+
+static void take_kept(void)
+{
+	take_more_than_there_are();
+	take_all();
+}
+
+static void commit_two(void)
+{
+	stage_patience(STAGE_PATIENT, 0);
+	commit_one(early);
+	commit_one(second);
+}
+
+static struct rondo_packet *oldest_packet(void)
+{
+	uint64_t slot = *rondo_map_slot(stage->map, stage->index,
+					stage_number() - 1);
+
+	return rondo_map_packet(stage->map, stage->index,
+				rondo_slot_pages(slot));
+}
+
+static void without_a_header(void)
+{
+	deliver(1);
+	oldest_packet()->magic = 0;
+	stage->damaged = true;
+}
+
+static void without_a_time(void)
+{
+	deliver(1);
+	oldest_packet()->timestamp_begin = 0;
+	oldest_packet()->magic = 0;
+	stage->damaged = true;
+}
+
+static void stalled_without_an_end(void)
+{
+	closed_early();
+	oldest_packet()->content_bits = 1;
+	deliver(1);
+	stage_patience(0, 0);
+	stage->damaged = true;
+}
+
+static void stalled_without_a_begin(void)
+{
+	closed_early();
+	oldest_packet()->timestamp_begin = 0;
+	oldest_packet()->magic = 0;
+	deliver(1);
+	stage_patience(0, 0);
+	stage->damaged = true;
+}
+
+static void mended(void)
+{
+	stop_stalling();
+	stage->damaged = false;
+}
+
+static void another_consumer(void)
+{
+	rondo_consumer_close(stage->consumer);
+	expect(rondo_consumer_open(stage->reading, &stage->consumer) == 0, 17,
+	       0);
+}
+
+static void quarantined(void)
+{
+	stalled_behind();
+	stage_take_all();
+}
+
+/* It sleeps for so short that nobody needs to wake it. */
+static void sleep_for_a_moment(void)
+{
+	expect(rondo_consumer_wait(stage->consumer, 1000) >= 0, 18, 0);
+}
+
+static void idle(void)
+{
+	put(SMALL);
+	stage_patience(STAGE_PATIENT, 1);
+}
+
+static void patient(void)
+{
+	stage_patience(STAGE_PATIENT, 0);
+}
+
+static void wait_for_a_flush(void)
+{
+	expect(rondo_consumer_wait(stage->consumer, -1) >= 0, 18, 1);
+}
+
+static void be_woken(void)
+{
+	rondo_consumer_wake(stage->consumer);
+	expect(rondo_consumer_wait(stage->consumer, -1) >= 0, 18, 2);
+}
+
+static void arm(void)
+{
+	int result = rondo_consumer_arm(stage->consumer);
+
+	expect(result == 0 || stage->kind == STAGE_ATTACHED, (uint64_t)-result,
+	       19);
+}
+
+static void look_at_statistics(void)
+{
+	struct rondo_stats stats;
+
+	expect(rondo_channel_stats(stage->channel, &stats) == 0, 20, 0);
+}
+
 static void peek(void)
 {
 	static char buffer[8192] __attribute__((aligned(8)));
@@ -606,21 +935,27 @@ static void peek(void)
 	int result = rondo_consumer_peek(stage->consumer, stage->index, buffer,
 					 sizeof(buffer), &view);
 
-	expect(result == 0 || result == -EAGAIN, (uint64_t)-result, 16);
+	expect(result == 0 || result == -EAGAIN, (uint64_t)-result, 21);
+	expect(rondo_consumer_peek(stage->consumer, stage->map->ring_count,
+				   buffer, sizeof(buffer), &view) == -ENOENT,
+	       21, 1);
+	expect(rondo_consumer_peek(stage->consumer, stage->index, buffer, 8,
+				   &view) == -EINVAL,
+	       21, 2);
 }
 
-#define DISCARD (1u << STAGE_DISCARD)
-#define OVERWRITE (1u << STAGE_OVERWRITE)
-#define FULL_HEADERS (1u << STAGE_FULL_HEADERS)
-#define BOTH (DISCARD | OVERWRITE)
-#define ALL (BOTH | FULL_HEADERS)
+#define ON(kind) (1u << STAGE_##kind)
+#define BOTH (ON(DISCARD) | ON(OVERWRITE))
+#define ALL (BOTH | ON(FULL_HEADERS))
+#define SOME ON(DISCARD)
+#define READ (ALL | ON(ATTACHED))
 
 const struct scenario scenarios[] = {
-	{"a record that fits", ALL, put_small, put_odd, NULL, KEEPS_ROOM},
+	{"a record that fits", ALL | ON(CONCURRENCY), put_small, put_odd, NULL, KEEPS_ROOM},
 	{"the same by the calls", ALL, put_small, call_small, NULL, KEEPS_ROOM},
 	{"the same by what is exported", ALL, put_small, exported_small, NULL,
 	 0},
-	{"writes", DISCARD | FULL_HEADERS, put_small, write_all, NULL, 0},
+	{"writes", ON(DISCARD) | ON(FULL_HEADERS), put_small, write_all, NULL, 0},
 	{"a record that opens", ALL, play_nothing, put_odd, NULL, KEEPS_ROOM},
 	{"a record that crosses", ALL, at_the_end, put_odd, NULL, KEEPS_ROOM},
 	{"a record that crosses, with one open", ALL, early_at_the_end,
@@ -630,7 +965,7 @@ const struct scenario scenarios[] = {
 	{"a full ring, one open", ALL, full_and_open, put_small, NULL, 0},
 	{"a full ring, by the call", ALL, full_and_open, call_small, NULL, 0},
 	{"stalled everywhere", ALL, all_stalled, put_small, commit_held, 0},
-	{"a stalled slot", OVERWRITE, next_is_stalled, put_small, commit_early,
+	{"a stalled slot", ON(OVERWRITE), next_is_stalled, put_small, commit_early,
 	 0},
 	{"as many open as can be told", BOTH, many_open, put_small,
 	 discard_held, 0},
@@ -659,6 +994,12 @@ const struct scenario scenarios[] = {
 	 NULL, 0},
 	{"a thread without a ring", ALL, beyond_the_rings, put_small,
 	 among_the_rings, 0},
+	{"threads without ids", ALL, without_ids, all_without_ids, with_ids,
+	 NO_FLUSH | IN_ATOMIC},
+	{"a child's ends", ALL, as_in_a_child, end_in_a_child, as_in_its_parent,
+	 NO_RECORD},
+	{"squashes when gen comes round", ALL, gen_comes_round, squash_both,
+	 NULL, 0},
 	{"a squash elsewhere", ALL, put_small, squash_elsewhere, NULL, 0},
 	{"a record that finds it being revoked", ALL, revoking, put_small, NULL,
 	 IN_RSEQ},
@@ -672,22 +1013,60 @@ const struct scenario scenarios[] = {
 	 NULL, IN_RSEQ},
 	{"a commit that finds it revoked", ALL, revoked_with_open, commit_both,
 	 NULL, IN_RSEQ},
-	{"a flush", ALL, put_small, flush, NULL, NO_FLUSH},
-	{"a flush with one open", ALL, two_open, flush, commit_both, NO_FLUSH},
+	{"a flush", READ | ON(CONCURRENCY), put_small, flush, NULL, NO_FLUSH},
+	{"a flush with one open", READ, two_open, flush, commit_both, NO_FLUSH},
 	{"a flush that finds it revoked", ALL, revoked, flush, NULL,
 	 NO_FLUSH | IN_RSEQ},
 	{"a flush that finds it being revoked", ALL, revoking, flush, NULL,
 	 NO_FLUSH | IN_RSEQ},
-	{"a flush from another CPU", BOTH, on_another_cpu, flush, NULL,
-	 NO_FLUSH},
-	{"a take", ALL, one_to_take, take_all, NULL, IN_CONSUMER},
+	{"a flush from another CPU", BOTH | ON(ATTACHED), on_another_cpu, flush,
+	 NULL, NO_FLUSH},
+	{"a flush that asks", SOME, on_another_busy_cpu, flush, no_cue,
+	 NO_FLUSH | IN_RSEQ | SLOW},
+	{"a flush that asks in vain", SOME, on_another_pausing_cpu, flush,
+	 no_cue, NO_FLUSH | IN_RSEQ | SLOW},
+	{"a flush that asks, with one open", SOME, on_another_cpu_that_holds,
+	 flush, no_cue, NO_FLUSH | IN_RSEQ | SLOW},
+	{"a record that is asked", ALL, asked, put_small, NULL, 0},
+	{"a flush of the dead", ON(ATTACHED), dead, flush, alive, NO_RECORD},
+	{"a take", READ, one_to_take, take_all, NULL, IN_CONSUMER},
 	{"takes", ALL, some_to_take, take_all, NULL, IN_CONSUMER},
+	{"takes of what a dead one left", ON(ATTACHED), dead, take_all, alive,
+	 NO_RECORD},
+	{"more takes than spares", ALL, some_to_take, take_more_than_there_are,
+	 NULL, IN_CONSUMER},
+	{"takes of the last", SOME, stopped_with_some, take_all, start,
+	 IN_CONSUMER},
+	{"another consumer", BOTH, some_to_take, another_consumer, NULL,
+	 IN_CONSUMER},
+	{"another consumer of what was quarantined", BOTH, quarantined,
+	 another_consumer, stop_stalling, IN_CONSUMER},
+	{"two quarantines", ALL, two_stalled, take_kept, commit_two,
+	 IN_CONSUMER},
+	{"a take of what has no header", ALL, without_a_header, take_all,
+	 mended, IN_CONSUMER},
+	{"a take of what has no time", ALL, without_a_time, take_all, mended,
+	 IN_CONSUMER},
+	{"a quarantine of what has no end", ALL, stalled_without_an_end,
+	 take_all, mended, IN_CONSUMER},
+	{"a quarantine of what has no begin", ALL, stalled_without_a_begin,
+	 take_all, mended, IN_CONSUMER},
+	{"statistics", SOME, some_to_take, look_at_statistics, NULL, 0},
 	{"a quarantine", ALL, stalled_behind, take_all, stop_stalling,
 	 IN_CONSUMER},
 	{"a quarantine that ends", ALL, stalled_behind, commit_and_take,
 	 stop_stalling, IN_CONSUMER},
 	{"a peek", ALL, two_open, peek, commit_both, IN_CONSUMER},
-	{"a wait", ALL, some_to_take, wait_and_take, NULL, IN_CONSUMER},
+	{"a wait", READ, some_to_take, wait_and_take, NULL, IN_CONSUMER},
+	{"a wait that sleeps", SOME | ON(ATTACHED), put_small,
+	 sleep_for_a_moment, NULL, IN_CONSUMER | SLOW},
+	{"a wait that flushes", SOME, idle, wait_for_a_flush, patient,
+	 IN_CONSUMER | SLOW},
+	{"a wait that is woken", SOME, put_small, be_woken, NULL, IN_CONSUMER},
+	{"a wait when it is over", SOME, stopped_with_some, wait_when_over,
+	 start, IN_CONSUMER},
+	{"arming", SOME | ON(ATTACHED), some_to_take, arm, say_awake,
+	 IN_CONSUMER},
 	{"a delivery that wakes", ALL, say_asleep, flush, say_awake, NO_FLUSH},
 	{"a delivery that is polled for", ALL, polled, flush, say_awake,
 	 NO_FLUSH},
@@ -698,7 +1077,7 @@ const uint32_t scenario_count = TEST_COUNT(scenarios);
 bool scenario_plays(const struct scenario *scenario)
 {
 	return (scenario->stages >> stage->kind & 1) &&
-	       !(scenario->flags & IN_RSEQ && stage->atomic);
+	       !(scenario->flags & (stage->atomic ? IN_RSEQ : IN_ATOMIC));
 }
 
 /* ---- what handlers do ---- */

@@ -16,6 +16,9 @@
 #define IN_RSEQ 0x2u	 /* of channels with sequences only */
 #define IN_CONSUMER 0x4u /* handlers interrupt the consumer */
 #define KEEPS_ROOM 0x8u	 /* another thread may record before it ends */
+#define IN_ATOMIC 0x10u	 /* of channels without only */
+#define SLOW 0x20u	 /* system calls: only where no other has led */
+#define NO_RECORD 0x40u	 /* handlers cannot record here */
 
 struct scenario {
 	const char *name;

@@ -20,7 +20,8 @@
 
 struct spot {
 	volatile uint8_t *at;
-	uint8_t byte; /* what the breakpoint replaces */
+	uint8_t byte;	  /* what the breakpoint replaces */
+	uint8_t start[2]; /* what the instruction begins with */
 	char name[NAME_BYTES];
 };
 
@@ -32,6 +33,8 @@ static uint8_t *marks; /* one for each spot, shared with children */
 static uint8_t *low, *high; /* the text that the spots are in */
 static uint32_t *index_of; /* spot of each byte of it */
 static struct fault *armed;
+static const uint8_t rest[] = {0xf3, 0x90}; /* does nothing: can be skipped */
+static void (*cue)(void);
 
 /* Addresses in the list are relative to this one. */
 void fault_anchor(void);
@@ -69,17 +72,9 @@ uint32_t spots_reached(void)
 	return sum;
 }
 
-uint32_t spots_find(uint32_t from, const uint8_t *bytes, uint32_t length)
-{
-	while (from < count &&
-	       memcmp((const uint8_t *)spots[from].at, bytes, length) != 0)
-		from++;
-	return from;
-}
-
 /* ---- planting ---- */
 
-void fault_plant(struct fault *fault)
+static void plant_one(struct fault *fault)
 {
 	fault->hit = fault->aborted = false;
 	fault->planted = true;
@@ -89,12 +84,20 @@ void fault_plant(struct fault *fault)
 			*spots[i].at = BREAKPOINT;
 }
 
+void fault_plant(struct fault *fault)
+{
+	if (fault->storm && fault->inner)
+		plant_one(fault->inner);
+	plant_one(fault);
+}
+
 static void lift_one(struct fault *fault)
 {
 	if (!fault->planted)
 		return;
 	if (armed == fault)
-		armed = NULL;
+		armed = fault->inner && fault->inner->planted ? fault->inner :
+								NULL;
 	for (uint32_t i = fault->first; i < fault->end; i++)
 		*spots[i].at = spots[i].byte;
 	fault->planted = false;
@@ -122,8 +125,8 @@ static void strike(struct fault *fault)
 
 	fault->hit = true;
 	lift_one(fault);
-	if (inner)
-		fault_plant(inner);
+	if (inner && !inner->planted)
+		plant_one(inner);
 	if (fault->end - fault->first == 1)
 		spots_mark(fault->first);
 	fault_depth++;
@@ -133,18 +136,26 @@ static void strike(struct fault *fault)
 		lift_one(inner);
 }
 
-/* Its sequence is aborted once more. Then the way out of the storm is where the
- * inner fault may be. */
-static void blow(struct fault *fault)
+static bool covers(const struct fault *fault, uint32_t spot)
 {
-	struct fault *inner = fault->inner;
+	return fault && fault->planted && fault->first <= spot &&
+	       spot < fault->end;
+}
 
-	fault->hit = true;
-	if (--fault->storm)
-		return;
-	lift_one(fault);
-	if (inner)
-		fault_plant(inner);
+/* A sequence was aborted, or what stands at the spot was about to run. */
+static void meet(struct fault *fault, uint32_t spot)
+{
+	if (spot == NOWHERE && fault->storm) {
+		fault->hit = fault->aborted = true;
+		if (--fault->storm == 0)
+			lift_one(fault);
+	} else if (fault->storm && !covers(fault, spot) &&
+		   covers(fault->inner, spot)) {
+		strike(fault->inner);
+	} else {
+		fault->aborted = spot == NOWHERE;
+		strike(fault);
+	}
 }
 
 /*
@@ -161,17 +172,27 @@ static void on_trap(int signal, siginfo_t *info, void *context)
 	(void)signal, (void)info;
 	if (spot != NOWHERE)
 		*rip -= 1;
-	if (!fault)
-		return;
-	if (spot == NOWHERE) {
-		fault->aborted = true;
-		if (fault->storm) {
-			blow(fault);
-			return;
-		}
+	if (spot != NOWHERE && cue && spots[spot].byte == BREAKPOINT &&
+	    !covers(fault, spot)) {
+		*rip += sizeof(rest);
+		cue();
+	} else if (fault) {
+		meet(fault, spot);
 	}
-	strike(fault);
 	errno = saved;
+}
+
+/* ---- cues ---- */
+
+void spots_cue(void (*what)(void))
+{
+	cue = what;
+	for (uint32_t i = 0; i < count; i++) {
+		if (memcmp(spots[i].start, rest, sizeof(rest)) != 0)
+			continue;
+		spots[i].byte = what ? BREAKPOINT : rest[0];
+		*spots[i].at = spots[i].byte;
+	}
 }
 
 /* ---- loading ---- */
@@ -193,6 +214,8 @@ static bool add(const char *line)
 	spot = &spots[count++];
 	spot->at = (volatile uint8_t *)((intptr_t)fault_anchor + offset);
 	spot->byte = *spot->at;
+	spot->start[0] = spot->byte;
+	spot->start[1] = spot->at[1];
 	memcpy(spot->name, name, sizeof(name));
 	return spot->byte != BREAKPOINT;
 }

@@ -23,8 +23,8 @@ struct fault {
 	struct fault *inner;
 	bool lingers;
 	bool fresh;	/* only where no fault has been yet */
-	/* So many aborts of the sequence, and nothing else; then inner, which
-	 * lingers: at the last of them. */
+	/* So many aborts of the sequence, and nothing else. Inner is planted from
+	 * the start then. */
 	uint32_t storm;
 	bool planted, hit, aborted; /* out; aborted: a sequence */
 };
@@ -41,8 +41,9 @@ const char *spots_name(uint32_t spot);
 /* Shared with children: a fault here was survived. */
 void spots_mark(uint32_t spot);
 bool spots_is_marked(uint32_t spot);
-/* The next spot from this one on whose bytes are so; spots_count(): none. */
-uint32_t spots_find(uint32_t from, const uint8_t *bytes, uint32_t count);
+/* At each pause of a loop that waits for another CPU: what that one does. NULL:
+ * nothing any more. */
+void spots_cue(void (*what)(void));
 
 void fault_plant(struct fault *fault);
 /* After the operation, hit or not. */

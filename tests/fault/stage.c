@@ -21,12 +21,12 @@ static const struct rondo_config configs[STAGE_KINDS] = {
 			   .subbuf_bytes = 4096,
 			   .subbuf_count = 4,
 			   .spare_count = 2,
-			   .stall_ms = 1000000},
+			   .stall_ms = STAGE_PATIENT},
 	[STAGE_OVERWRITE] = {.size = sizeof(struct rondo_config),
 			     .subbuf_bytes = 4096,
 			     .subbuf_count = 4,
 			     .spare_count = 2,
-			     .stall_ms = 1000000,
+			     .stall_ms = STAGE_PATIENT,
 			     .flags = RONDO_OVERWRITE},
 	[STAGE_FULL_HEADERS] = {.size = sizeof(struct rondo_config),
 				.subbuf_bytes = 8192,
@@ -34,7 +34,18 @@ static const struct rondo_config configs[STAGE_KINDS] = {
 				.spare_count = 2,
 				.record_max = 4000,
 				.clock = RONDO_CLOCK_MONOTONIC,
-				.stall_ms = 1000000},
+				.stall_ms = STAGE_PATIENT},
+	[STAGE_CONCURRENCY] = {.size = sizeof(struct rondo_config),
+			       .subbuf_bytes = 4096,
+			       .subbuf_count = 4,
+			       .spare_count = 2,
+			       .rings = RONDO_RINGS_BY_CONCURRENCY,
+			       .stall_ms = STAGE_PATIENT},
+	[STAGE_ATTACHED] = {.size = sizeof(struct rondo_config),
+			    .subbuf_bytes = 4096,
+			    .subbuf_count = 4,
+			    .spare_count = 2,
+			    .stall_ms = STAGE_PATIENT},
 };
 
 void stage_pin(int cpu)
@@ -45,6 +56,14 @@ void stage_pin(int cpu)
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		violation(BAD_ERROR, (uint64_t)errno, (uint64_t)cpu);
+}
+
+void stage_patience(uint32_t stall_ms, uint32_t flush_ms)
+{
+	struct rondo_map *map = &stage->reading->control->map;
+
+	map->stall_ms = stall_ms;
+	map->flush_ms = flush_ms;
 }
 
 static bool register_class(struct stage *out)
@@ -86,7 +105,11 @@ bool stage_open(struct stage *out, enum stage_kind kind, bool atomic)
 {
 	if (!stage_create(out, kind, atomic, NULL))
 		return false;
-	if (rondo_consumer_open(out->channel, &out->consumer)) {
+	out->reading = out->channel;
+	if (kind == STAGE_ATTACHED &&
+	    rondo_channel_attach(rondo_channel_fd(out->channel), &out->reading))
+		return false;
+	if (rondo_consumer_open(out->reading, &out->consumer)) {
 		fprintf(stderr, "no consumer\n");
 		return false;
 	}
@@ -96,6 +119,8 @@ bool stage_open(struct stage *out, enum stage_kind kind, bool atomic)
 void stage_close(struct stage *which)
 {
 	rondo_consumer_close(which->consumer);
+	if (which->reading != which->channel)
+		rondo_channel_destroy(which->reading);
 	rondo_channel_destroy(which->channel);
 }
 
@@ -215,7 +240,7 @@ static void check_view(const struct rondo_view *view)
 
 	if (view->time_begin > view->time_end)
 		violation(TIME_OUTSIDE, view->time_begin, view->time_end);
-	if (view->flags & RONDO_VIEW_DAMAGED)
+	if (view->flags & RONDO_VIEW_DAMAGED && !stage->damaged)
 		violation(BAD_PACKET, view->number, view->flags);
 	if (view->flags & RONDO_VIEW_LATE)
 		return;

@@ -18,12 +18,16 @@
 
 #define LEDGER_RECORDS 1024u
 #define LEDGER_VIEWS 64u
+/* No test waits so long. */
+#define STAGE_PATIENT 1000000u
 #define STAGE_ANYWHERE UINT64_MAX
 
 enum stage_kind {
 	STAGE_DISCARD,
 	STAGE_OVERWRITE,
 	STAGE_FULL_HEADERS, /* and a clock that sequences cannot read */
+	STAGE_CONCURRENCY,  /* rings by concurrency id, where there are some */
+	STAGE_ATTACHED,	    /* flushed and consumed as by another process */
 	STAGE_KINDS,
 };
 
@@ -45,12 +49,14 @@ struct taken {
 struct stage {
 	struct rondo_channel *channel;
 	struct rondo_consumer *consumer;
+	struct rondo_channel *reading; /* channel, or attached to it */
 	struct rondo_control *control;
 	const struct rondo_map *map;
 	struct rondo_ring *ring; /* of this CPU */
 	uint32_t index;
 	uint16_t id;
 	bool atomic;
+	bool damaged; /* views may be */
 	enum stage_kind kind;
 
 	/* The run's. */
@@ -75,6 +81,9 @@ bool stage_create(struct stage *out, enum stage_kind kind, bool atomic,
 void stage_close(struct stage *which);
 
 void stage_pin(int cpu);
+/* How long stalled sub-buffers are waited for, and when idle ones are closed:
+ * STAGE_PATIENT and 0 at first. */
+void stage_patience(uint32_t stall_ms, uint32_t flush_ms);
 
 /* A run begins. */
 void stage_begin(void);
