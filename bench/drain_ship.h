@@ -19,6 +19,10 @@ void ship_close(void);
 
 ship_view ship_write, ship_splice, ship_vmsplice, ship_sendfile, ship_direct;
 
+/* Looks at each record's header once, as somebody must who vouches for what is
+ * written; then ship_write. */
+ship_view ship_headers;
+
 /* io_uring: queued, then all done. */
 ship_view ship_uring;
 bool ship_uring_finish(void);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a program pays that watches itself: 100,000 records of 32 bytes a
- * second, every sub-buffer taken and released; as a share of one CPU.
+ * second, every sub-buffer taken and released; as a share of one CPU. And what
+ * it would pay for the floor, with a thread that is woken as often.
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +21,7 @@
 #define LOOP 26000u /* records between two looks at the clock; 4 sub-buffers */
 #define TAKE_EVERY 6500u
 #define LAP 70000u	 /* more than all page sets hold */
+#define FILL 6550u	 /* records that fill a sub-buffer */
 #define OTHERS_NS 100000 /* longer: somebody else had the CPU */
 
 enum {
@@ -26,6 +29,9 @@ enum {
 	PRODUCER,
 	CONSUMER,
 	BOTH,
+	FLOOR_PRODUCER,
+	FLOOR_CONSUMER,
+	FLOOR_BOTH,
 	CASES
 };
 
@@ -38,13 +44,23 @@ struct side {
 
 static struct side looped, paced;
 
-static pthread_t consumer;
-static clockid_t consumer_clock;
+/* Records at a pace, and the thread that is woken by them. */
+struct pace {
+	uint64_t (*record_batch)(void); /* ticks */
+	void *(*consume)(void *);
+	pthread_t consumer;
+	clockid_t consumer_clock;
+	double producer_share, consumer_share; /* of the last window */
+};
+
+static struct bench_floor ground;
+static uint64_t ground_calls;
+static sem_t ground_filled;
+
 static int consumer_cpu;
 static bool ending;
 static unsigned batches_in_window;
 static uint64_t disturbed; /* batches */
-static double producer_share, consumer_share;
 
 static uint64_t clock_now_ns(clockid_t clock)
 {
@@ -116,6 +132,41 @@ static __attribute__((noinline)) uint64_t record_batch(void)
 	return bench_ticks_alone() - began;
 }
 
+/* ---- the same without a buffer: a floor, and somebody who is woken ---- */
+
+static void *sleep_for_ever(void *argument)
+{
+	(void)argument;
+	bench_pin(consumer_cpu);
+	while (!rondo_load_relaxed(&ending))
+		sem_wait(&ground_filled);
+	return NULL;
+}
+
+static __attribute__((noinline)) uint64_t store_batch(void)
+{
+	const uint64_t began = bench_ticks_alone();
+	const uint64_t from = ground_calls;
+
+	for (uint64_t i = from; i < from + BATCH; i++)
+		bench_floor_record(&ground, BYTES / 8, i, i ^ BENCH_MIX);
+	ground_calls = from + BATCH;
+	if (ground_calls / FILL != from / FILL)
+		sem_post(&ground_filled);
+	return bench_ticks_alone() - began;
+}
+
+/* ---- a window of either ---- */
+
+static struct pace with_rondo = {
+	.record_batch = record_batch,
+	.consume = consume,
+};
+static struct pace with_floor = {
+	.record_batch = store_batch,
+	.consume = sleep_for_ever,
+};
+
 static void sleep_until(uint64_t ns)
 {
 	const struct timespec when = {(time_t)(ns / 1000000000u),
@@ -128,37 +179,40 @@ static void sleep_until(uint64_t ns)
 /* A window of both sides; those that were interrupted count as the others. */
 static double sample_producer(struct bench_case *one)
 {
+	struct pace *pace = one->context;
 	const uint64_t began = bench_now_ns();
-	const uint64_t consumed = clock_now_ns(consumer_clock);
+	const uint64_t consumed = clock_now_ns(pace->consumer_clock);
 	unsigned counted = 0;
 	double ns = 0;
 
-	(void)one;
 	for (unsigned i = 0; i < batches_in_window; i++) {
 		double batch;
 
 		sleep_until(began + (uint64_t)i * BATCH_NS);
-		batch = (double)record_batch() * bench_ns_per_tick();
+		batch = (double)pace->record_batch() * bench_ns_per_tick();
 		if (batch < OTHERS_NS)
 			ns += batch, counted++;
 	}
 	disturbed += batches_in_window - counted;
-	producer_share = counted ? share_of(ns / counted / BATCH) : 0;
-	consumer_share = (double)(clock_now_ns(consumer_clock) - consumed) /
-			 ((double)batches_in_window * BATCH_NS) * 100;
-	return producer_share;
+	pace->producer_share = counted ? share_of(ns / counted / BATCH) : 0;
+	pace->consumer_share =
+		(double)(clock_now_ns(pace->consumer_clock) - consumed) /
+		((double)batches_in_window * BATCH_NS) * 100;
+	return pace->producer_share;
 }
 
 static double sample_consumer(struct bench_case *one)
 {
-	(void)one;
-	return consumer_share;
+	const struct pace *pace = one->context;
+
+	return pace->consumer_share;
 }
 
 static double sample_both(struct bench_case *one)
 {
-	(void)one;
-	return producer_share + consumer_share;
+	const struct pace *pace = one->context;
+
+	return pace->producer_share + pace->consumer_share;
 }
 
 /* ---- life and checks ---- */
@@ -173,6 +227,16 @@ static void touch(struct side *side)
 	}
 	side->taken += take_all(side->consumer);
 	side->calls += LAP;
+}
+
+static int start_consumer(struct pace *pace)
+{
+	int result = pthread_create(&pace->consumer, NULL, pace->consume, NULL);
+
+	if (!result)
+		result = pthread_getcpuclockid(pace->consumer,
+					       &pace->consumer_clock);
+	return result ? bench_fail("thread: %s", strerror(result)) : 0;
 }
 
 static int set_up(struct bench *bench)
@@ -192,19 +256,20 @@ static int set_up(struct bench *bench)
 	touch(&looped);
 	touch(&paced);
 	consumer_cpu = bench_cpu_at(bench, 1);
-	result = pthread_create(&consumer, NULL, consume, NULL);
-	if (!result)
-		result = pthread_getcpuclockid(consumer, &consumer_clock);
-	return result ? bench_fail("thread: %s", strerror(result)) : 0;
+	sem_init(&ground_filled, 0, 0);
+	return bench_floor_create(&ground) || start_consumer(&with_rondo) ||
+	       start_consumer(&with_floor);
 }
 
-/* Its last sub-buffer wakes it. */
-static void end_consumer(void)
+/* Their last sub-buffer wakes them. */
+static void end_consumers(void)
 {
 	rondo_store_relaxed(&ending, true);
 	record_batch();
 	rondo_channel_flush(paced.channel);
-	pthread_join(consumer, NULL);
+	sem_post(&ground_filled);
+	pthread_join(with_rondo.consumer, NULL);
+	pthread_join(with_floor.consumer, NULL);
 }
 
 static bool look(const struct rondo_item *item, void *context)
@@ -237,27 +302,33 @@ static int check_all(void)
 
 /* ---- cases ---- */
 
+static struct bench_case cases[CASES];
+
+#define PACED(i, k, n, s, p)    \
+	[i] = {.key = k,        \
+	       .name = n,       \
+	       .sample = s,     \
+	       .unit = "%",     \
+	       .context = &(p), \
+	       .base = &cases[LOOPED]}
+
 static struct bench_case cases[CASES] = {
 	[LOOPED] = {.key = "looped",
 		    .name = "without pause, one thread for both",
 		    .op = record_looped,
 		    .sample = sample_looped,
 		    .unit = "%"},
-	[PRODUCER] = {.key = "paced-producer",
-		      .name = "100 each ms: producer",
-		      .sample = sample_producer,
-		      .unit = "%",
-		      .base = &cases[LOOPED]},
-	[CONSUMER] = {.key = "paced-consumer",
-		      .name = "  consumer, woken by each sub-buffer",
-		      .sample = sample_consumer,
-		      .unit = "%",
-		      .base = &cases[LOOPED]},
-	[BOTH] = {.key = "paced",
-		  .name = "  both",
-		  .sample = sample_both,
-		  .unit = "%",
-		  .base = &cases[LOOPED]},
+	PACED(PRODUCER, "paced-producer", "100 each ms: producer",
+	      sample_producer, with_rondo),
+	PACED(CONSUMER, "paced-consumer",
+	      "  consumer, woken by each sub-buffer", sample_consumer,
+	      with_rondo),
+	PACED(BOTH, "paced", "  both", sample_both, with_rondo),
+	PACED(FLOOR_PRODUCER, "floor-producer", "100 floors each ms: producer",
+	      sample_producer, with_floor),
+	PACED(FLOOR_CONSUMER, "floor-consumer", "  somebody, woken as often",
+	      sample_consumer, with_floor),
+	PACED(FLOOR_BOTH, "floor", "  both", sample_both, with_floor),
 };
 
 static const struct bench_target targets[] = {
@@ -271,6 +342,7 @@ static const struct bench_target targets[] = {
 	 .text = "  in batches after sleeps, caches as they are",
 	 .measure = BENCH_TIME,
 	 .of = &cases[BOTH],
+	 .best_of = &cases[FLOOR_BOTH],
 	 .limit = 0.14,
 	 .needs_rseq = true},
 };
@@ -285,7 +357,9 @@ static const char help[] = "In percent of one CPU; 0.10 is 10 ns a "
 			   "ready, all its CPU time\ncounted, the "
 			   "producer's sleeps not. Batches of over 100 us "
 			   "were interrupted and\ncount as the mean of "
-			   "the others.";
+			   "the others. Floors: the same with stores and no "
+			   "buffer, and a\nthread that is woken and does "
+			   "nothing.";
 
 int main(int argc, char **argv)
 {
@@ -311,7 +385,7 @@ int main(int argc, char **argv)
 	if (status)
 		return status;
 	bench_measure(&bench);
-	end_consumer();
+	end_consumers();
 	status = check_all();
 	if (status == 0)
 		status = bench_report(&bench);
@@ -320,5 +394,6 @@ int main(int argc, char **argv)
 	bench_end(&bench);
 	rondo_channel_destroy(looped.channel);
 	rondo_channel_destroy(paced.channel);
+	bench_floor_destroy(&ground);
 	return status;
 }

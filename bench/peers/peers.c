@@ -17,6 +17,7 @@
 enum {
 	RONDO,
 	RONDO_CALL,
+	FLOOR,
 	LTTNG_OVER,
 	LTTNG_DISC,
 	PERF,
@@ -29,6 +30,8 @@ enum {
 	CK_TWO,
 	RTE_ONE,
 	RTE_TWO,
+	FLOOR_ONE,
+	FLOOR_TWO,
 	CASES,
 };
 
@@ -40,8 +43,10 @@ static struct crew_subject shared;
 static struct crew_subject urcu = {.queue = &queue_urcu};
 static struct crew_subject ck = {.queue = &queue_ck};
 static struct crew_subject rte = {.queue = &queue_rte};
+static struct crew_subject ground = {.queue = &queue_floor};
 
-static struct crew_subject *const subjects[] = {&shared, &urcu, &ck, &rte};
+static struct crew_subject *const subjects[] = {&shared, &urcu, &ck, &rte,
+						&ground};
 #define SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))
 
 static const struct lttng_session overwriting = {
@@ -58,6 +63,7 @@ static struct crew_job jobs[CASES] = {
 	[URCU_ONE] = {&urcu, 1},    [URCU_TWO] = {&urcu, 2},
 	[CK_ONE] = {&ck, 1},	    [CK_TWO] = {&ck, 2},
 	[RTE_ONE] = {&rte, 1},	    [RTE_TWO] = {&rte, 2},
+	[FLOOR_ONE] = {&ground, 1}, [FLOOR_TWO] = {&ground, 2},
 };
 
 static struct bench_case cases[CASES];
@@ -67,6 +73,7 @@ static struct bench_case cases[CASES];
 static struct bench_case cases[CASES] = {
 	CASE(RONDO, "rondo", "rondo, overwrite; inline", NULL),
 	CASE(RONDO_CALL, "rondo-call", "  through the .so", &cases[RONDO]),
+	CASE(FLOOR, "floor-16", "floor: clock, header, 16 B", &cases[RONDO]),
 	CASE(LTTNG_OVER, "lttng-overwrite", "LTTng-UST, overwrite (snapshot)",
 	     &cases[RONDO]),
 	CASE(LTTNG_DISC, "lttng-discard", "  discard, its consumer running",
@@ -85,24 +92,30 @@ static struct bench_case cases[CASES] = {
 	CASE(RTE_ONE, "rte_ring-1", "rte_ring MP: 1 producer",
 	     &cases[RONDO_ONE]),
 	CASE(RTE_TWO, "rte_ring-2", "  2 producers", &cases[RONDO_TWO]),
+	CASE(FLOOR_ONE, "floor-1", "floor: nothing is shared, 1 producer",
+	     &cases[RONDO_ONE]),
+	CASE(FLOOR_TWO, "floor-2", "  2 producers", &cases[RONDO_TWO]),
 };
 
-#define TARGET(n, t, o, f, m)                                             \
-	{                                                                 \
-		.number = n, .text = t, .of = &cases[o], .to = &cases[f], \
-		.limit = m, .at_least = true, .needs_rseq = true          \
+#define LTTNG(t, f, m)                                                 \
+	{                                                              \
+		.number = "5", .text = t, .of = &cases[LTTNG_OVER],    \
+		.to = &cases[f], .best_to = &cases[FLOOR], .limit = m, \
+		.at_least = true, .needs_rseq = true                   \
+	}
+#define QUEUE(t, o)                                                    \
+	{                                                              \
+		.number = "10", .text = t, .of = &cases[o],            \
+		.to = &cases[RONDO_TWO], .best_to = &cases[FLOOR_TWO], \
+		.limit = 10, .at_least = true, .needs_rseq = true      \
 	}
 
 static struct bench_target targets[] = {
-	TARGET("5", "LTTng-UST / rondo inline, overwrite", LTTNG_OVER, RONDO,
-	       7),
-	TARGET("5", "  through the .so", LTTNG_OVER, RONDO_CALL, 5.5),
-	TARGET("10", "wfcqueue / rondo, two producers", URCU_TWO, RONDO_TWO,
-	       10),
-	TARGET("10", "ck_ring MPSC / rondo, two producers", CK_TWO, RONDO_TWO,
-	       10),
-	TARGET("10", "rte_ring MP / rondo, two producers", RTE_TWO, RONDO_TWO,
-	       10),
+	LTTNG("LTTng-UST / rondo inline, overwrite", RONDO, 7),
+	LTTNG("  through the .so", RONDO_CALL, 5.5),
+	QUEUE("wfcqueue / rondo, two producers", URCU_TWO),
+	QUEUE("ck_ring MPSC / rondo, two producers", CK_TWO),
+	QUEUE("rte_ring MP / rondo, two producers", RTE_TWO),
 };
 #define TARGETS (sizeof(targets) / sizeof(targets[0]))
 
@@ -145,13 +158,15 @@ static int set_up_rondo(struct bench *bench)
 {
 	const struct rondo_config config = {.flags = RONDO_OVERWRITE};
 
-	if (bench_channel(&config, "ring", 16, &ring) ||
+	if (bench_floor_create(&operations.floor) ||
+	    bench_channel(&config, "ring", 16, &ring) ||
 	    bench_channel(&config, "shared", 16, &shared.channel))
 		return 1;
 	operations.ring = ring;
 	operations.id16 = BENCH_ID;
 	cases[RONDO].op = operation_record16;
 	cases[RONDO_CALL].op = operation_call_record16;
+	cases[FLOOR].op = operation_floor16;
 	bench_call(&cases[RONDO], BENCH_FLOOR_BYTES / 16);
 	return bench_describe(bench, ring);
 }
@@ -226,6 +241,7 @@ static void tear_down(void)
 	for (size_t i = 0; i < SUBJECTS; i++)
 		if (subjects[i]->queue && !subjects[i]->queue->missing)
 			subjects[i]->queue->destroy();
+	bench_floor_destroy(&operations.floor);
 	rondo_channel_destroy(ring);
 	rondo_channel_destroy(shared.channel);
 }

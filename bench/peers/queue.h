@@ -41,7 +41,7 @@ struct queue {
 	void (*destroy)(void);
 };
 
-extern const struct queue queue_urcu, queue_ck, queue_rte;
+extern const struct queue queue_urcu, queue_ck, queue_rte, queue_floor;
 
 /* Producers' numbers do not meet. */
 #define QUEUE_PRODUCER_SHIFT 48
