@@ -4,8 +4,8 @@
 # Build folders stay in build/ (or $RONDO_BUILD), so that a second run is quick.
 
 # In this order; a stage is the function stage_NAME, with - as _.
-STAGES="build unit record-path nest stress ctf example bench lint headers \
-asan tsan valgrind clang aarch64 install subproject"
+STAGES="build unit record-path nest explore stress ctf example bench lint \
+headers asan tsan valgrind clang aarch64 install subproject"
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -130,6 +130,16 @@ stage_build() { main_build; }
 stage_unit() { main_build && suites main unit; }
 stage_record_path() { main_build && suites main record-path; }
 stage_nest() { main_build && suites main nest; }
+# It switches stacks by hand: x86-64.
+stage_explore()
+{
+	main_build || return
+	if [ "$machine" != x86_64 ]; then
+		echo "not on $machine"
+		return 0
+	fi
+	suites main explore
+}
 stage_stress() { main_build && suites main stress; }
 stage_ctf() { main_build && suites main ctf; }
 stage_example() { main_build && suites main example; }

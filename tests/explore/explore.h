@@ -317,15 +317,15 @@ int search_replay(FILE *file, const struct scenario *which);
 
 enum plant {
 	PLANT_NONE,
-	PLANT_FENCE,	  /* membarrier does nothing */
-	PLANT_ABORT,	  /* an abort does not restart the sequence */
-	PLANT_RELEASE,	  /* releases are relaxed */
-	PLANT_GEN,	  /* gen is not bumped */
-	PLANT_LATE,	  /* an addition to late is lost */
-	PLANT_LICENCE,	  /* a take puts the same pages back */
-	PLANT_ID,	  /* the id is not checked */
-	PLANT_CLOCK,	  /* the clock is read before the head */
-	PLANT_FULL_FENCE, /* full fences do nothing */
+	PLANT_FENCE,   /* membarrier does nothing */
+	PLANT_ABORT,   /* an abort does not restart the sequence */
+	PLANT_RELEASE, /* releases are relaxed */
+	PLANT_GEN,     /* gen is not bumped */
+	PLANT_LATE,    /* an addition to late is lost */
+	PLANT_LICENCE, /* a take puts the same pages back */
+	PLANT_ID,      /* the id is not checked */
+	PLANT_CLOCK,   /* the clock is read before the head */
+	PLANT_ORDER,   /* release fences do nothing */
 	PLANTS,
 };
 extern enum plant planted;

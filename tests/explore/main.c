@@ -54,7 +54,7 @@ static const struct plant_case plants[] = {
 	{"licence", "a consumer", PLANT_LICENCE, MODEL_SC},
 	{"id", "a move", PLANT_ID, MODEL_SC},
 	{"clock", "two in atomic mode", PLANT_CLOCK, MODEL_SC},
-	{"full-fence", "a peek and a squash", PLANT_FULL_FENCE, MODEL_WEAK},
+	{"order", "a peek and a squash", PLANT_ORDER, MODEL_WEAK},
 };
 #define PLANT_COUNT (sizeof(plants) / sizeof(plants[0]))
 

@@ -579,7 +579,7 @@ void explore_fence(void)
 	struct access access = {
 		.at = &own->clock, .kind = ACCESS_FENCE, .bytes = 8};
 
-	if (planted == PLANT_FULL_FENCE || !held_back())
+	if (!held_back())
 		return;
 	agent_yield(&access);
 	memory_drain_all(my_cpu());
@@ -590,7 +590,7 @@ void explore_fence_release(void)
 {
 	struct cpu_words *cpu;
 
-	if (planted == PLANT_RELEASE || !held_back())
+	if (planted == PLANT_ORDER || !held_back())
 		return;
 	cpu = &own->cpus[my_cpu()];
 	set_own(&cpu->group, cpu->group + 1);

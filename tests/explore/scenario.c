@@ -134,7 +134,7 @@ const struct scenario scenarios[] = {
 	 .stops = 1, .switches = 3},
 	{"a peek", .bytes = TWO, .models = ALL, .flags = SCENARIO_QUICK,
 	 .agents = {{"w", 0}, {"p", 1}}},
-	{"a peek and a squash", .bytes = THREE, .models = SC | TSO,
+	{"a peek and a squash", .bytes = THREE, .models = ALL,
 	 .flags = SCENARIO_QUICK, .setup = "w",
 	 .agents = {{"qw", 0}, {"p", 1}}},
 
@@ -151,7 +151,7 @@ const struct scenario scenarios[] = {
 	 .agents = {{"w", 2}, {"w", 3}}},
 	{"alone among two", .bytes = ONE, .models = SC,
 	 .flags = SCENARIO_ALONE, .setup = "w",
-	 .agents = {{"w", 0}, {"w", 0}, {"f", 1}}, .switches = 3},
+	 .agents = {{"w", 0}, {"w", 0}, {"f", 1}}, .switches = 2},
 	{"alone in atomic mode", .bytes = ONE, .models = SC,
 	 .flags = SCENARIO_ALONE, .ring = RING_EXTRA,
 	 .agents = {{"w", 2}, {"w", 3}, {"f", 1}}, .switches = 3},
