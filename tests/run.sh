@@ -4,8 +4,8 @@
 # Build folders stay in build/ (or $RONDO_BUILD), so that a second run is quick.
 
 # In this order; a stage is the function stage_NAME, with - as _.
-STAGES="build unit record-path nest explore stress ctf example bench lint \
-headers asan tsan valgrind clang aarch64 install subproject"
+STAGES="build unit record-path nest explore model stress ctf example bench \
+lint headers asan tsan valgrind clang aarch64 install subproject"
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -40,6 +40,7 @@ packages="gcc g++ libc6-dev meson ninja-build pkgconf python3 libcmocka-dev
 for stage in $chosen; do
 	case $stage in
 	lint) packages="$packages clang-format" ;;
+	model) packages="$packages spin" ;;
 	headers | clang) packages="$packages clang" ;;
 	bench | valgrind) packages="$packages valgrind libc6-dbg" ;;
 	aarch64)
@@ -140,6 +141,7 @@ stage_explore()
 	fi
 	suites main explore
 }
+stage_model() { main_build && suites main model --verbose; }
 stage_stress() { main_build && suites main stress; }
 stage_ctf() { main_build && suites main ctf; }
 stage_example() { main_build && suites main example; }
