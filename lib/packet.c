@@ -15,6 +15,9 @@
 #include "ring.h"
 #include "walk.h"
 
+/* Records of one key in a row, beyond the first, that look like a run. */
+#define ALIKE 8u
+
 /* A field of any length. */
 struct part {
 	uint32_t length_at;    /* offset of the length; sequences only */
@@ -185,64 +188,90 @@ static int64_t used_bytes(const struct rondo_schema *schema, const char *data,
 	return (int64_t)end;
 }
 
-/* Bytes of a record whose header has this key (id and words), or 0: it is not
- * of a fixed class, or not as long as that. */
-static uint64_t sound_bytes(const struct rondo_schema *schema, uint64_t key)
+/* Whether the key of a header (id and words) is that of a fixed class. */
+static inline bool is_fixed(const struct rondo_schema *schema, uint64_t key)
 {
-	uint32_t class = (uint32_t)(key >> 8) - RONDO_ID_FIRST;
-	uint64_t words = key & 0xff;
+	const uint32_t class = (uint32_t)(key >> 8) - RONDO_ID_FIRST;
+	const uint64_t words = key & 0xff;
 
-	if (class >= schema->count || !words ||
-	    schema->layouts[class].words != words)
-		return 0;
-	return 8 + words * 8;
+	return class < schema->count && words &&
+	       schema->layouts[class].words == words;
+}
+
+static uint64_t header_at(const struct rondo_walk *walk, uint64_t offset)
+{
+	const void *at = walk->data + offset;
+
+	return rondo_load_relaxed((const uint64_t *)at);
+}
+
+/*
+ * Where a run of records ends that have one key. Their headers are numbers that
+ * only grow, from that of the record before to high, which has the key, too, and
+ * the time of the packet's end: so two comparisons tell class, length, state
+ * and time. bytes: of each. low: the header before, then the last one.
+ */
+static inline uint64_t end_of_run(const struct rondo_walk *walk,
+				  uint64_t offset, uint64_t bytes,
+				  uint64_t high, uint64_t *low)
+{
+	const uint64_t end = walk->end;
+	uint64_t before = *low;
+
+	while (offset + bytes <= end) {
+		uint64_t header = header_at(walk, offset);
+
+		if (header < before || header > high)
+			break;
+		before = header;
+		offset += bytes;
+	}
+	*low = before;
+	return offset;
 }
 
 /*
  * Most packets are records of fixed classes from one end to the other, told by
  * their headers alone. Goes as far as that is so, and leaves the walk there;
- * the end of the last of them, as a reader has it, in end. In a run of one
- * class the next header's place does not hang on this one's contents, which is
- * what makes it three times as fast.
+ * the end of the last of them, as a reader has it, in end. Where the 40 bits of
+ * time begin again it stops. In a run of one class the next header's place does
+ * not hang on this one's contents, which is what makes it several times as
+ * fast; where classes change all the time, guessing runs is slower than none.
  */
 static void skip_sound(const struct rondo_schema *schema,
 		       struct rondo_walk *walk, uint64_t *end)
 {
-	const uint64_t longest = (walk->end_time - walk->begin_time) &
-				 RONDO_COMPACT_TIME_MASK;
-	uint64_t offset = walk->offset, before = 0, bytes, key = 0;
+	const uint64_t mask = RONDO_COMPACT_TIME_MASK;
+	uint64_t low = walk->begin_time & mask, high = walk->end_time & mask;
+	uint64_t offset = walk->offset, key = 0;
+	unsigned alike = 0;
 
+	if (high < low)
+		high = mask;
 	while (offset + 8 <= walk->end) {
-		const uint64_t *header =
-			(const uint64_t *)(const void *)(walk->data + offset);
-		uint64_t run = offset;
-		uint64_t next_key = rondo_load_relaxed(header) >> 40;
+		const uint64_t header = header_at(walk, offset);
+		const uint64_t next = header & ~mask;
+		const uint64_t bytes = 8 + (header >> 40 & 0xff) * 8;
 
-		bytes = sound_bytes(schema, next_key);
-		if (!bytes)
+		if (!is_fixed(schema, next >> 40) ||
+		    offset + bytes > walk->end ||
+		    header < (next | (low & mask)) || header > (next | high))
 			break;
-		while (run + bytes <= walk->end) {
-			uint64_t word = rondo_load_relaxed(
-				(const uint64_t *)(const void *)(walk->data +
-								 run));
-			uint64_t since = (word - walk->begin_time) &
-					 RONDO_COMPACT_TIME_MASK;
-
-			if (word >> 40 != next_key || since < before ||
-			    since > longest)
-				break;
-			before = since;
-			run += bytes;
-		}
-		if (run == offset)
-			break;
-		key = next_key;
-		offset = run;
+		/* No branch: it would be guessed wrong as often as not. */
+		alike = (alike + 1) & -(unsigned)(next == key);
+		key = next;
+		low = header;
+		offset += bytes;
+		if (alike >= ALIKE)
+			offset = end_of_run(walk, offset, bytes, key | high,
+					    &low);
 	}
 	if (offset == walk->offset)
 		return;
 	walk->offset = offset;
-	walk->previous_time = walk->begin_time + before;
+	walk->previous_time =
+		walk->begin_time + ((low - walk->begin_time) & mask);
+	key >>= 40;
 	*end = offset - (key & 0xff) * 8 +
 	       schema->layouts[(uint32_t)(key >> 8) - RONDO_ID_FIRST].fixed;
 }

@@ -92,15 +92,15 @@ static void tear_down(struct fixture *fixture)
 	rondo_channel_destroy(fixture->channel);
 }
 
-static uint64_t mend(struct fixture *fixture)
+static uint64_t mend_from(struct fixture *fixture, uint64_t begin)
 {
 	struct packet *packet = &fixture->packet;
 	struct rondo_contents contents = {
 		.data = packet->data,
 		.bytes = rondo_align(packet->content, 4096),
 		.content = packet->content,
-		.time_begin = BEGIN,
-		.time_end = END,
+		.time_begin = begin,
+		.time_end = begin + END - BEGIN,
 	};
 	uint64_t wrong = rondo_packet_mend(fixture->schema, &contents);
 
@@ -108,6 +108,11 @@ static uint64_t mend(struct fixture *fixture)
 	assert_true(contents.content <= contents.bytes);
 	packet->content = contents.content;
 	return wrong;
+}
+
+static uint64_t mend(struct fixture *fixture)
+{
+	return mend_from(fixture, BEGIN);
 }
 
 /* n, s, q, t: "sss", q of n bytes, "t". */
@@ -299,6 +304,65 @@ static void a_run_of_one_class_ends_where_it_is_not_sound(void **state)
 	tear_down(&fixture);
 }
 
+/* A packet of 40 records of one class, 100 ticks apart. */
+static void fill_run(struct fixture *fixture, uint64_t begin)
+{
+	packet_begin(&fixture->packet, fixture->map->uuid, 8, begin);
+	for (uint64_t i = 0; i < 40; i++)
+		packet_put(&fixture->packet, 2, begin + 100 * i,
+			   "0123456789abcde", 16);
+}
+
+/* What a header may have instead, by what is added to its word: the time of two
+ * before, one after the packet's end, a length less, the next class with an
+ * earlier time, an unknown class, or the mark of an open record. */
+static void no_record_of_a_run_is_taken_for_another(void **state)
+{
+	const uint64_t wrongs[] = {
+		UINT64_C(-200),	    END - BEGIN + 1,
+		UINT64_C(-1) << 40, (UINT64_C(1) << 48) - 150,
+		UINT64_C(77) << 48, UINT64_C(0xff00) << 48,
+	};
+	struct fixture fixture;
+
+	(void)state;
+	set_up(&fixture, 2032);
+	for (uint64_t i = 2; i < 39; i++) {
+		for (size_t k = 0; k < TEST_COUNT(wrongs); k++) {
+			uint64_t at = RONDO_PACKET_BYTES + 24 * i, word;
+
+			fill_run(&fixture, BEGIN);
+			memcpy(&word, fixture.packet.data + at, 8);
+			word += wrongs[k];
+			memcpy(fixture.packet.data + at, &word, 8);
+			assert_in_range(mend(&fixture), 1, 2);
+			memcpy(&word, fixture.packet.data + at, 8);
+			assert_true(word >> 48 < RONDO_ID_FIRST);
+			assert_int_equal(mend(&fixture), 0);
+		}
+	}
+	tear_down(&fixture);
+}
+
+static void a_run_may_go_on_when_forty_bits_of_time_begin_again(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	set_up(&fixture, 2032);
+	for (uint64_t i = 0; i <= 40; i++) {
+		const uint64_t begin = (UINT64_C(5) << 40) - 100 * i;
+		struct packet before;
+
+		fill_run(&fixture, begin);
+		before = fixture.packet;
+		assert_int_equal(mend_from(&fixture, begin), 0);
+		assert_memory_equal(fixture.packet.data, before.data,
+				    PACKET_BYTES);
+	}
+	tear_down(&fixture);
+}
+
 static void a_length_may_stand_anywhere_before_its_sequence(void **state)
 {
 	static const struct rondo_field fields[] = {
@@ -352,6 +416,9 @@ int main(void)
 		cmocka_unit_test(
 			a_damaged_packet_can_be_read_once_it_is_mended),
 		cmocka_unit_test(a_run_of_one_class_ends_where_it_is_not_sound),
+		cmocka_unit_test(no_record_of_a_run_is_taken_for_another),
+		cmocka_unit_test(
+			a_run_may_go_on_when_forty_bits_of_time_begin_again),
 		cmocka_unit_test(
 			a_length_may_stand_anywhere_before_its_sequence),
 		cmocka_unit_test(a_content_beyond_its_bytes_is_cut_to_them),
