@@ -85,6 +85,10 @@ static int handle_create(struct rondo_control *control,
 	(void)rondo_os_wipe_on_fork(page, rondo_os_page_bytes());
 	control->handle = page;
 	handle_fill(control, rseq);
+	/* No gate, no class, no room: but a reserve or commit that a handler
+	 * interrupted, which forked, goes on in the child as well. */
+	control->inherited = *control->handle;
+	control->inherited.span = 0;
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 struct rondo_control {
 	struct rondo_map map;
 	struct rondo_channel *handle;
+	struct rondo_channel inherited; /* what the handle says in a child */
 	struct rondo_file_id file; /* that fd is, unless somebody closed it */
 	int fd;
 	bool attached; /* created elsewhere: consume only */

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <rondo/detail/atomics.h>
 
@@ -79,22 +78,20 @@ static void make_private(const struct rondo_control *control)
 		rondo_os_map_private_over(-1, map->base, map->bytes);
 }
 
-/* The child's handle says what calls need: shut, and where its control is.
- * Offsets of 0 lead to the thread pointer, which can be read. */
+/*
+ * The child's handle: shut. What leads to memory stays, for fork may have been
+ * called by a handler that interrupted a reserve or a commit: its child goes on
+ * with either, in the copy, and stores into its own thread's struct rseq.
+ */
 static void inherit(struct rondo_control *control)
 {
-	struct rondo_channel *handle = control->handle;
-
 	control->forked = true;
 	control->running = 0;
 	control->flush_lock = 0;
 	control->register_lock = 0;
 	control->consumer_open = 0;
 	make_private(control);
-	memset(handle, 0, sizeof(*handle));
-	handle->magic = RONDO_MAGIC;
-	handle->layout = RONDO_LAYOUT;
-	handle->control = control;
+	*control->handle = control->inherited;
 }
 
 /* Whoever held the lock is another process's thread, or this one, which fork
