@@ -219,11 +219,11 @@ static double go_round(struct way *way, struct sink *sink)
 
 /* ---- the writer, which makes files of its own ---- */
 
-/* A packet of one record: the stream file is there, and described. */
+/* A round before: the stream file is there, and described, and what follows
+ * goes to where a large page of the cache may begin, as write(2)'s does. */
 static bool write_first(struct rondo_channel *from, struct rondo_writer *writer)
 {
-	return record(from) && rondo_channel_flush(from) == 1 &&
-	       rondo_writer_step(writer, 0) == 1;
+	return fill(from) && rondo_writer_step(writer, 0) == (int)SUBBUFS;
 }
 
 static struct rondo_channel *source_of(const struct way *way)
