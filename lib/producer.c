@@ -89,7 +89,7 @@ find_place(struct rondo_control *control, struct rondo_place *place)
 	place->control = control;
 #if RONDO_HAVE_RSEQ
 	if (control->by_id)
-		id = (uint32_t)rondo_thread_id(control->handle->offsets.id);
+		id = rondo_sequence_id(&control->handle->offsets);
 #endif
 	place->id = id;
 	if (!control->by_id)

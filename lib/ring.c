@@ -500,16 +500,18 @@ static int fence(const struct rondo_place *place)
 
 /* Nobody is so busy: the memory makes no sense. */
 #define MAX_ROUNDS 100000
+/* Each is a fence: a record is not worth more. */
+#define MAX_ROUNDS_OF_RECORD 8
 
 /*
  * Until the head is ATOMIC. Under the flush lock: with several revokers a stale
  * fence would let one of them take the head while a sequence is in flight.
  */
-static int revoke(const struct rondo_place *place)
+static int revoke(const struct rondo_place *place, int max_rounds)
 {
 	struct rondo_ring *ring = place->ring;
 
-	for (int rounds = 0; rounds < MAX_ROUNDS; rounds++) {
+	for (int rounds = 0; rounds < max_rounds; rounds++) {
 		/* pairs(head) acquire: the mode before what it allows. */
 		uint64_t head = rondo_load_acquire(&ring->head);
 		int result;
@@ -550,7 +552,7 @@ bool rondo_ring_try_revoke(const struct rondo_place *place)
 
 	if (!rondo_os_try_lock_word(&place->control->flush_lock))
 		return false;
-	done = revoke(place) == 0;
+	done = revoke(place, MAX_ROUNDS_OF_RECORD) == 0;
 	rondo_os_unlock_word(&place->control->flush_lock);
 	return done;
 }
@@ -715,7 +717,7 @@ static int flush_revoked(const struct rondo_place *place)
 		if (nothing_in(&place->control->map, head))
 			return 0;
 		if (rondo_head_mode(head) != RONDO_HEAD_ATOMIC) {
-			int result = revoke(place);
+			int result = revoke(place, MAX_ROUNDS);
 
 			if (result < 0)
 				return result;
@@ -786,7 +788,7 @@ int rondo_ring_flush(struct rondo_control *control, uint32_t ring)
 			       flush_foreign(&place) :
 			       flush_dead(&place);
 	if (!place.ring->atomic_only &&
-	    rondo_thread_id(control->handle->offsets.id) == ring) {
+	    rondo_sequence_id(&control->handle->offsets) == ring) {
 		result = flush_here(&place);
 		if (result != -EAGAIN)
 			return result;

@@ -129,6 +129,7 @@ static __thread struct {
 	uint32_t cpu_id_start;
 	uint32_t cpu_id;
 	uint64_t rseq_cs;
+	uint32_t id; /* that sequences go by */
 } area;
 
 /* As struct rseq_cs in the kernel's headers. */
@@ -148,7 +149,7 @@ static int32_t from_thread_pointer(const void *at)
 static struct rondo_offsets offsets(void)
 {
 	struct rondo_offsets at = {from_thread_pointer(&area),
-				   from_thread_pointer(&area.cpu_id)};
+				   from_thread_pointer(&area.id)};
 
 	return at;
 }
@@ -162,7 +163,7 @@ static void fill_both(uint64_t *state)
 	fill_sequence(&tested, same);
 	fill_sequence(&specified, same);
 	tested.sequence.offsets = offsets();
-	area.cpu_id = tested.sequence.id;
+	area.id = tested.sequence.id;
 }
 
 /* The same change to the sequence of each world. */
@@ -183,7 +184,7 @@ static void expect_other(uint64_t check)
 static void list_agrees(int result)
 {
 	assert_int_equal(rondo_seq_list(&tested.sequence), result);
-	assert_int_equal(rondo_spec_list(&specified.sequence, area.cpu_id,
+	assert_int_equal(rondo_spec_list(&specified.sequence, area.id,
 					 &tested.sequence.time),
 			 result);
 	assert_same_worlds();
@@ -236,7 +237,7 @@ static void a_list_stores_nothing_on_another_id(void **unused)
 	(void)unused;
 	for (unsigned bit = 0; bit < 32; bit++) {
 		fill_both(&state);
-		area.cpu_id ^= UINT32_C(1) << bit;
+		area.id ^= UINT32_C(1) << bit;
 		list_agrees(RONDO_SEQ_ABORTED);
 	}
 }
@@ -294,7 +295,7 @@ static int seq_locked(struct rondo_sequence *s)
 static void locked_agrees(int result)
 {
 	assert_int_equal(seq_locked(&tested.sequence), result);
-	assert_int_equal(rondo_spec_locked(&specified.sequence, area.cpu_id,
+	assert_int_equal(rondo_spec_locked(&specified.sequence, area.id,
 					   &tested.sequence.time),
 			 result);
 	assert_same_worlds();
@@ -315,9 +316,9 @@ static void a_locked_one_agrees_with_its_specification(void **unused)
 	(void)unused;
 	for (int round = 0; round < 500; round++) {
 		fill_locked(&state);
-		area.cpu_id ^= UINT32_C(1) << (round & 31);
+		area.id ^= UINT32_C(1) << (round & 31);
 		locked_agrees(RONDO_SEQ_ABORTED);
-		area.cpu_id = tested.sequence.id;
+		area.id = tested.sequence.id;
 		tested.checks[0].expected ^= UINT64_C(1) << (round & 63);
 		specified.checks[0].expected = tested.checks[0].expected;
 		locked_agrees(RONDO_SEQ_CHANGED);
@@ -364,9 +365,9 @@ static int reserve_tested(uint64_t expected, uint64_t wanted)
 
 static int reserve_specified(uint64_t now, uint64_t expected, uint64_t wanted)
 {
-	return rondo_spec_reserve(&specified.ring, area.cpu_id, &now, 1,
-				  expected, wanted,
-				  (char *)&specified.words[HEADER], OPEN);
+	return rondo_spec_reserve(&specified.ring, area.id, &now, 1, expected,
+				  wanted, (char *)&specified.words[HEADER],
+				  OPEN);
 }
 
 static void a_reserve_agrees_with_its_specification_when_done(void **unused)
@@ -374,7 +375,7 @@ static void a_reserve_agrees_with_its_specification_when_done(void **unused)
 	uint64_t state = seed;
 
 	(void)unused;
-	area.cpu_id = 1;
+	area.id = 1;
 	for (int round = 0; round < 5000; round++) {
 		uint64_t wanted, before, now;
 
@@ -404,11 +405,11 @@ static void a_reserve_stores_nothing_when_head_or_id_are_others(void **unused)
 
 		fill_worlds(&state);
 		other = tested.ring.head ^ UINT64_C(1) << bit;
-		area.cpu_id = 1;
+		area.id = 1;
 		assert_int_equal(reserve_tested(other, 1), RONDO_SEQ_CHANGED);
 		assert_int_equal(reserve_specified(0, other, 1),
 				 RONDO_SEQ_CHANGED);
-		area.cpu_id = 1 ^ UINT32_C(1) << (bit & 31);
+		area.id = 1 ^ UINT32_C(1) << (bit & 31);
 		assert_int_equal(reserve_tested(tested.ring.head, 1),
 				 RONDO_SEQ_ABORTED);
 		assert_int_equal(reserve_specified(0, specified.ring.head, 1),
@@ -424,7 +425,7 @@ static void a_reserve_beyond_the_limit_moves_no_head(void **unused)
 	uint64_t now = rondo_ticks_ordered() >> 32 << 32;
 
 	(void)unused;
-	area.cpu_id = 1;
+	area.id = 1;
 	for (int round = 0; round < 100 && now; round++) {
 		uint64_t limit = now - (UINT64_C(1) << 32) +
 				 test_random_below(&state, UINT64_C(1) << 32);
@@ -457,14 +458,14 @@ static void a_commit_agrees_with_its_specification(void **unused)
 		expected = tested.ring.head;
 		if (result == RONDO_SEQ_CHANGED)
 			expected ^= UINT64_C(1) << bit;
-		area.cpu_id = 9;
+		area.id = 9;
 		if (result == RONDO_SEQ_ABORTED)
-			area.cpu_id ^= UINT32_C(1) << (bit & 31);
+			area.id ^= UINT32_C(1) << (bit & 31);
 		assert_int_equal(rondo_seq_commit(&tested.ring, &at, 9,
 						  expected, wanted),
 				 result);
-		assert_int_equal(rondo_spec_commit(&specified.ring, area.cpu_id,
-						   9, expected, wanted),
+		assert_int_equal(rondo_spec_commit(&specified.ring, area.id, 9,
+						   expected, wanted),
 				 result);
 		assert_same_worlds();
 	}
@@ -484,7 +485,7 @@ static void count_agrees(uint64_t flipped, int result)
 					 tested.ring.head ^ flipped,
 					 refused_of(&tested), tested.words[0]),
 			 result);
-	assert_int_equal(rondo_spec_count(&specified.ring, area.cpu_id, 3,
+	assert_int_equal(rondo_spec_count(&specified.ring, area.id, 3,
 					  specified.ring.head ^ flipped,
 					  refused_of(&specified),
 					  specified.words[0]),
@@ -499,9 +500,9 @@ static void a_count_agrees_with_its_specification(void **unused)
 	(void)unused;
 	for (unsigned round = 0; round < 256; round++) {
 		fill_worlds(&state);
-		area.cpu_id = 3 ^ UINT32_C(1) << (round & 31);
+		area.id = 3 ^ UINT32_C(1) << (round & 31);
 		count_agrees(0, RONDO_SEQ_ABORTED);
-		area.cpu_id = 3;
+		area.id = 3;
 		count_agrees(UINT64_C(1) << (round & 63), RONDO_SEQ_CHANGED);
 		count_agrees(0, RONDO_SEQ_DONE);
 		count_agrees(0, RONDO_SEQ_DONE);
@@ -532,6 +533,42 @@ static void check_descriptor(void)
 	area.rseq_cs = 0;
 }
 
+/* Its concurrency id is 0, like that of a thread that has one. */
+static void
+no_sequence_lets_in_a_thread_that_the_kernel_does_not_know(void **unused)
+{
+	const struct rondo_offsets at = offsets();
+	uint64_t state = seed;
+
+	(void)unused;
+	fill_locked(&state);
+	area.id = 1;
+	for (int32_t cpu_id = -2; cpu_id < 0; cpu_id++) {
+		const struct world before = tested;
+
+		area.cpu_id = (uint32_t)cpu_id;
+		assert_int_equal(rondo_sequence_id(&at), UINT32_MAX);
+		tested.sequence.id = 1;
+		assert_int_equal(rondo_seq_list(&tested.sequence),
+				 RONDO_SEQ_ABORTED);
+		assert_int_equal(rondo_seq_locked(&tested.sequence),
+				 RONDO_SEQ_ABORTED);
+		assert_int_equal(reserve_tested(tested.ring.head, 0),
+				 RONDO_SEQ_ABORTED);
+		assert_int_equal(rondo_seq_commit(&tested.ring, &at, 1,
+						  tested.ring.head, 0),
+				 RONDO_SEQ_ABORTED);
+		assert_int_equal(rondo_seq_count(&tested.ring, &at, 1,
+						 tested.ring.head,
+						 refused_of(&tested), 1),
+				 RONDO_SEQ_ABORTED);
+		tested.sequence.id = before.sequence.id;
+		assert_memory_equal(&tested, &before, sizeof(before));
+	}
+	area.cpu_id = 0;
+	assert_int_equal(rondo_sequence_id(&at), 1);
+}
+
 static void each_sequence_names_a_section_with_a_signed_way_out(void **unused)
 {
 	const struct rondo_offsets at = offsets();
@@ -539,7 +576,7 @@ static void each_sequence_names_a_section_with_a_signed_way_out(void **unused)
 
 	(void)unused;
 	fill_locked(&state);
-	area.cpu_id = 3;
+	area.id = 3;
 	area.rseq_cs = 0;
 	(void)rondo_seq_list(&tested.sequence);
 	check_descriptor();
@@ -573,6 +610,8 @@ int main(void)
 	  cmocka_unit_test(a_reserve_beyond_the_limit_moves_no_head),
 	  cmocka_unit_test(a_commit_agrees_with_its_specification),
 	  cmocka_unit_test(a_count_agrees_with_its_specification),
+	  cmocka_unit_test(
+		  no_sequence_lets_in_a_thread_that_the_kernel_does_not_know),
 	  cmocka_unit_test(each_sequence_names_a_section_with_a_signed_way_out),
 #endif
 	};

@@ -12,6 +12,7 @@
  *   rondo_seq_locked   check id; clock; lock cmpxchg of the word of the first check
  *
  * The first two are the record path, the others everything behind its exits.
+ * Each also checks that the kernel knows the thread, which else has no id.
  * For each architecture the assembly stands in sequence_<arch>.h; the same in C
  * stands here, as the specification that a test compares it with.
  */
@@ -70,7 +71,9 @@ RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, clock) == 64, "assembly");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, offsets.id) == 76,
 		    "assembly");
 
-#define RONDO_RSEQ_CS_OFFSET 8 /* rseq_cs in struct rseq, Linux ABI */
+/* In struct rseq, Linux ABI. */
+#define RONDO_RSEQ_CPU_ID_OFFSET 4
+#define RONDO_RSEQ_CS_OFFSET 8
 
 #if defined(RONDO_NO_RSEQ_ASM)
 #define RONDO_HAVE_RSEQ 0
@@ -83,6 +86,15 @@ RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, offsets.id) == 76,
 #else
 #define RONDO_HAVE_RSEQ 0
 #endif
+
+/* The thread's id, or UINT32_MAX when the kernel does not know the thread: then
+ * no sequence of its reaches its end. */
+static inline uint32_t rondo_sequence_id(const struct rondo_offsets *at)
+{
+	if ((int32_t)rondo_thread_id(at->rseq + RONDO_RSEQ_CPU_ID_OFFSET) < 0)
+		return UINT32_MAX;
+	return (uint32_t)rondo_thread_id(at->id);
+}
 
 /* Does what a list says, once time is known. */
 static inline void rondo_store_list(const struct rondo_sequence *s)

@@ -9,7 +9,7 @@
 #define RONDO_DETAIL_SEQUENCE_AARCH64_H
 
 /* clang-format off */
-/* Leaves the thread pointer in x10. */
+/* Leaves the thread pointer in x10. cpu_id below 0: as on x86-64. */
 #define RONDO_RSEQ_BEGIN                                                       \
 	".pushsection __rseq_cs, \"aw?\"\n\t"                                  \
 	".balign 32\n"                                                         \
@@ -21,7 +21,9 @@
 	"add x9, x9, :lo12:3b\n\t"                                             \
 	"add x11, x10, %[rseq]\n\t"                                            \
 	"str x9, [x11, #8]\n"                                                  \
-	"1:\n\t"
+	"1:\tldr w9, [x11, #4]\n\t"                                           \
+	"cmp w9, #0\n\t"                                                      \
+	"b.lt %l[aborted]\n\t"
 
 #define RONDO_RSEQ_END                                                         \
 	"2:\n\t"                                                               \

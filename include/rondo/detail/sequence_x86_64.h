@@ -5,7 +5,9 @@
  *
  * A descriptor (struct rseq_cs: version, flags, start, length, abort address)
  * lies in section __rseq_cs; its address goes into the thread's struct rseq
- * before the first instruction. Where the kernel interrupts between start and
+ * before the first instruction. A thread that the kernel does not know has a
+ * cpu_id below 0 (at 4 in struct rseq): nothing would interrupt it here, so it
+ * is not let in, though its concurrency id, 0, may look right. Where the kernel interrupts between start and
  * end it goes on at the abort address, in a section of its own, behind the
  * signature that the kernel checks.
  */
@@ -22,7 +24,8 @@
 	"movslq %[rseq], %%rdx\n\t"                                            \
 	"leaq 3b(%%rip), %%rax\n\t"                                            \
 	"movq %%rax, %%fs:8(%%rdx)\n"                                          \
-	"1:\n\t"
+	"1:\tcmpl $0, %%fs:4(%%rdx)\n\t"                                       \
+	"js 4f\n\t"
 
 /* Ids are compared in memory: a register less to keep across a payload. */
 #define RONDO_RSEQ_CHECK_ID                                                    \
