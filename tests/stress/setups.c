@@ -40,12 +40,13 @@ const struct setup setups[] = {
 	{"stops and classes", .threads = 4, .count = 8,
 	 .with = WITH_STOPS | WITH_CLASSES},
 	{"without rseq", .threads = 4, .count = 8, .with = WITH_NO_RSEQ},
+	{"without rseq, by concurrency", .threads = 4, .count = 8,
+	 .rings = RONDO_RINGS_BY_CONCURRENCY, .with = WITH_NO_RSEQ},
 	{"everything", .count = 8, .with = EVERYTHING},
 	{"everything, keep newest", .flags = RONDO_OVERWRITE, .count = 8,
 	 .with = EVERYTHING | WITH_SNAPSHOTS},
 	{"everything, by concurrency", .count = 8,
-	 .rings = RONDO_RINGS_BY_CONCURRENCY,
-	 .with = EVERYTHING & ~WITH_NO_RSEQ},
+	 .rings = RONDO_RINGS_BY_CONCURRENCY, .with = EVERYTHING},
 };
 
 const uint32_t setup_count = sizeof(setups) / sizeof(setups[0]);
