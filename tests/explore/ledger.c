@@ -318,6 +318,20 @@ static void check_state(uint64_t word, unsigned agent, unsigned record,
 		(unsigned)RECORD_STATE(word));
 }
 
+/* The last whole word is filled, and what no field fills is zero. */
+static void check_payload_end(const uint64_t *at, uint32_t found_bytes,
+			      unsigned record, unsigned agent)
+{
+	const uint32_t bytes = scenario->bytes;
+
+	if (found_bytes != bytes && found_bytes != rondo_align(bytes, 8))
+		return;
+	if (memory_peek(at + bytes / 8 - 1) != ~memory_peek(at) ||
+	    (bytes % 8 && memory_peek(at + bytes / 8)))
+		violate("torn: the end of record %u of agent %u", record,
+			agent);
+}
+
 /* The ledger's word of a record that was found. */
 static uint64_t *find_record(const struct rondo_view *view,
 			     const struct rondo_found *found,
@@ -341,10 +355,7 @@ static uint64_t *find_record(const struct rondo_view *view,
 	    RECORD_RING(*word) != view->ring)
 		violate("record %u of agent %u is found in another sub-buffer",
 			record, agent);
-	if (found->bytes == scenario->bytes &&
-	    memory_peek(at + found->bytes / 8 - 1) != ~first)
-		violate("torn: the end of record %u of agent %u", record,
-			agent);
+	check_payload_end(at, found->bytes, record, agent);
 	check_state(*word, agent, record, before);
 	return word;
 }
@@ -358,6 +369,17 @@ static void note_found(const struct rondo_view *view, uint64_t *word)
 	set_own(word,
 		*word | (view->flags & RONDO_VIEW_STALLED ? RECORD_COPIED :
 							    RECORD_DELIVERED));
+}
+
+/* Content ends where the last field does. */
+static void check_content(const struct rondo_view *view,
+			  const struct rondo_found *last)
+{
+	if (last->gap ? view->content != last->next :
+			rondo_align(view->content, view->header_bytes_) !=
+				rondo_align(last->next, view->header_bytes_))
+		violate("I-alone: content ends at %u, the last record at %u",
+			(unsigned)view->content, (unsigned)last->next);
 }
 
 static void walk_view(const struct rondo_view *view,
@@ -393,6 +415,7 @@ static void walk_view(const struct rondo_view *view,
 	}
 	if (result < 0 || walk.skipped)
 		violate("I-alone: a delivered sub-buffer does not parse");
+	check_content(view, &found);
 }
 
 static void check_complete(const struct rondo_view *view, const uint8_t *found,
@@ -454,6 +477,17 @@ static bool may_lack(const struct rondo_view *view)
 	return false;
 }
 
+/* Only what the head has left is quarantined. */
+static void check_left(const struct rondo_view *view)
+{
+	const struct rondo_map *map = &world->control.map;
+	const uint64_t head = rondo_map_ring(map, view->ring)->head;
+
+	if (rondo_head_number(head, map->order) == TOLD(view->number))
+		violate("I-once: number %u is quarantined while it is open",
+			(unsigned)view->number);
+}
+
 void ledger_view(const struct rondo_view *view,
 		 const struct ledger_before *before)
 {
@@ -469,8 +503,10 @@ void ledger_view(const struct rondo_view *view,
 	if (!(view->flags & (RONDO_VIEW_STALLED | RONDO_VIEW_PEEKED)) &&
 	    !(flags & NUMBER_TAKEN))
 		violate("I-once: what was taken was not delivered");
-	if (view->flags & RONDO_VIEW_STALLED)
+	if (view->flags & RONDO_VIEW_STALLED) {
+		check_left(view);
 		flag(view->ring, view->number, NUMBER_COPIED);
+	}
 	walk_view(view, before, found);
 	if (!may_lack(view))
 		check_complete(view, found, before);

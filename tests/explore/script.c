@@ -11,6 +11,7 @@
  *   t  take, verify, release    h  take, verify, hold until the script ends
  *   u  take, when patience with stalled ones is at an end
  *   p  peek                     S  flush, then take what is there
+ *   c  read what was refused
  */
 #include "explore.h"
 
@@ -214,6 +215,19 @@ static void snapshot(struct actor *actor)
 		give_back(actor);
 }
 
+/* Counted together, as long as one at most is refused meanwhile. */
+static void read_counts(void)
+{
+	const struct rondo_ring *ring =
+		rondo_map_ring(&world->control.map, scenario->ring);
+	uint64_t count, bytes;
+
+	rondo_ring_counted(ring, RONDO_REFUSED_FULL, &count, &bytes);
+	if (bytes != count * scenario->bytes)
+		violate("I-count: %u records refused of %u bytes",
+			(unsigned)count, (unsigned)bytes);
+}
+
 /* ---- scripts ---- */
 
 static void record_letter(struct actor *actor, char letter)
@@ -276,6 +290,9 @@ static void one_letter(struct actor *actor, char letter)
 		break;
 	case 'S':
 		snapshot(actor);
+		break;
+	case 'c':
+		read_counts();
 		break;
 	default:
 		record_letter(actor, letter);

@@ -294,7 +294,7 @@ static void perform(const struct transition *transition)
 static bool is_producer(unsigned agent)
 {
 	return is_agent(agent) &&
-	       !strpbrk(scenario->agents[agent].script, "thupSfF");
+	       !strpbrk(scenario->agents[agent].script, "thupSfFc");
 }
 
 /* I-progress: with all others stopped it ends its operation soon. */
