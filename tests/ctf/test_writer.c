@@ -17,6 +17,7 @@
 #include <rondo/rondo.h>
 
 #include "control.h"
+#include "map.h"
 #include "support/process.h"
 #include "support/trace.h"
 #include "testpoint.h"
@@ -1276,6 +1277,65 @@ static void the_thread_handles_no_signal(void **state)
 	tear_down(&fixture);
 }
 
+static void a_signal_ends_a_step(void **state)
+{
+	struct fixture fixture;
+	int result;
+
+	(void)state;
+	set_up(&fixture, NULL);
+	test_interrupt(true);
+	result = rondo_writer_step(fixture.writer, -1);
+	test_interrupt(false);
+	assert_int_equal(result, -EINTR);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	tear_down(&fixture);
+}
+
+/* What delivered packets say of refused records. */
+static void forget_refusals(const struct fixture *fixture)
+{
+	const struct rondo_map *map = &fixture->channel->control->map;
+
+	for (uint32_t ring = 0; ring < map->ring_count; ring++) {
+		for (uint32_t i = 0; i < map->count; i++) {
+			uint64_t slot = *rondo_map_slot(map, ring, i);
+			struct rondo_packet *packet = rondo_map_packet(
+				map, ring, rondo_slot_pages(slot));
+
+			if (rondo_slot_state(slot) != RONDO_SLOT_READABLE)
+				continue;
+			memset(packet->refused, 0, sizeof(packet->refused));
+			packet->events_discarded = 0;
+		}
+	}
+}
+
+static void a_count_of_losses_never_goes_back(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	static const char large[2033];
+	struct fixture fixture;
+	uint64_t value = 0;
+	char *events;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	assert_int_equal(step_with(&fixture, &value), 1);
+	rondo_write(fixture.channel, fixture.id, large, sizeof(large));
+	assert_int_equal(step_with(&fixture, &value), 1);
+	assert_int_equal(record(&fixture, 0, value++), 0);
+	rondo_channel_flush(fixture.channel);
+	forget_refusals(&fixture);
+	assert_int_equal(rondo_writer_step(fixture.writer, 0), 1);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = read_with_losses(fixture.directory, 1, 0);
+	assert_int_equal(count_ascending(events, 0, 0), value);
+	free(events);
+	tear_down(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1312,6 +1372,8 @@ int main(void)
 		cmocka_unit_test(the_thread_can_be_stopped_and_started),
 		cmocka_unit_test(the_thread_rests_while_the_channel_is_stopped),
 		cmocka_unit_test(the_thread_handles_no_signal),
+		cmocka_unit_test(a_signal_ends_a_step),
+		cmocka_unit_test(a_count_of_losses_never_goes_back),
 	};
 
 	if (!trace_can_be_read())

@@ -584,6 +584,10 @@ static void a_squash_that_is_revoked_for_ever_gives_up(void **state)
 
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
+	if (ring.ring->atomic_only) { /* nobody revokes it */
+		test_ring_destroy(&ring);
+		skip();
+	}
 	test_record(&ring, 8); /* what opens a sub-buffer is not squashed */
 	test_reserve(&ring, 8, &record);
 	assert_int_equal(rondo_commit(&record), 0);
@@ -591,6 +595,34 @@ static void a_squash_that_is_revoked_for_ever_gives_up(void **state)
 	assert_int_equal(rondo_squash(ring.channel, rondo_mark(&record)),
 			 -EBUSY);
 	rondo_testpoint_hook = NULL;
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
+static void undo_the_revocation(enum rondo_testpoint at)
+{
+	if (at == RONDO_AT_FENCED)
+		ring.ring->head =
+			rondo_head_with_mode(ring.ring->head, RONDO_HEAD_RSEQ);
+}
+
+static void a_revocation_that_is_undone_for_ever_gives_up(void **state)
+{
+	struct rondo_place place;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	if (ring.ring->atomic_only) {
+		test_ring_destroy(&ring);
+		skip();
+	}
+	test_record(&ring, 8);
+	place = (struct rondo_place){ring.control, ring.ring, ring.index,
+				     ring.index};
+	rondo_testpoint_hook = undo_the_revocation;
+	assert_false(rondo_ring_try_revoke(&place));
+	rondo_testpoint_hook = NULL;
+	assert_true(rondo_ring_try_revoke(&place));
 	test_drain(&ring);
 	test_ring_destroy(&ring);
 }
@@ -621,6 +653,7 @@ int main(void)
 			a_flush_that_was_overtaken_closes_what_is_open_then),
 		cmocka_unit_test(a_stop_reaches_who_is_about_to_try_again),
 		cmocka_unit_test(a_squash_that_is_revoked_for_ever_gives_up),
+		cmocka_unit_test(a_revocation_that_is_undone_for_ever_gives_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

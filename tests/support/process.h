@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,6 +122,23 @@ static inline int test_refuse(long call, int argument, unsigned value,
 	if (test_is_emulated() || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -1;
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static inline void test_handle_nothing(int signal)
+{
+	(void)signal;
+}
+
+/* From now on a signal comes every millisecond, and does nothing; or no more.
+ * The handler stays: one may be on its way. */
+static inline void test_interrupt(bool often)
+{
+	const struct sigaction action = {.sa_handler = test_handle_nothing};
+	const struct itimerval each = {{0, 1000}, {0, 1000}};
+	const struct itimerval never = {{0, 0}, {0, 0}};
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, often ? &each : &never, NULL);
 }
 
 /* In such a child: the first thing that is wrong, by its line. */

@@ -154,6 +154,17 @@ int __wrap_rondo_os_cpu_cheap(void)
 	return no_cheap_cpu ? -1 : __real_rondo_os_cpu_cheap();
 }
 
+/* After membarrier had been registered it is refused. */
+static bool fence_fails;
+
+int __real_rondo_os_fence(int cpu);
+int __wrap_rondo_os_fence(int cpu);
+
+int __wrap_rondo_os_fence(int cpu)
+{
+	return fence_fails ? -EPERM : __real_rondo_os_fence(cpu);
+}
+
 /* Some records, all of them to one ring, and found there. */
 static bool can_record(const struct fixture *fixture)
 {
@@ -177,12 +188,8 @@ static int rings_and_reason(void)
 	struct rondo_config in_force = {.size = SIZE};
 	struct rondo_stats stats;
 	struct fixture fixture;
-	cpu_set_t one;
 
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	if (sched_setaffinity(0, sizeof(one), &one) ||
-	    fixture_make(&config, &fixture) ||
+	if (fixture_make(&config, &fixture) ||
 	    rondo_channel_config(fixture.channel, &in_force) ||
 	    rondo_channel_stats(fixture.channel, &stats) ||
 	    !can_record(&fixture) || rondo_channel_destroy(fixture.channel))
@@ -203,12 +210,43 @@ static void a_thread_that_cannot_ask_where_it_is_has_a_ring(void **state)
 	no_rseq_area = no_cheap_cpu = false;
 }
 
-/* This program again, rseq turned off in its libc; see main. */
+/* This program again, on one CPU; see main. */
+static int exec_modes(void)
+{
+	rondo_os_pin(sched_getcpu());
+	execl("/proc/self/exe", "test", "modes", (char *)NULL);
+	return TEST_CHILD_SKIP;
+}
+
+/* rseq turned off in its libc. */
 static int exec_without_rseq(void *argument)
 {
+	(void)argument;
 	setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
-	execl("/proc/self/exe", "test", "modes", (char *)NULL);
-	return argument ? 1 : TEST_CHILD_SKIP;
+	return exec_modes();
+}
+
+/* Where the self-test cannot go to a CPU. */
+static int exec_where_none_is_pinned(void *argument)
+{
+	(void)argument;
+	rondo_os_pin(sched_getcpu());
+	if (test_refuse(SYS_sched_setaffinity, -1, 0, EPERM))
+		return TEST_CHILD_SKIP;
+	return exec_modes();
+}
+
+static void a_self_test_that_cannot_be_made_accuses_nobody(void **state)
+{
+	int status;
+
+	(void)state;
+	if (expected_reason() != RONDO_MODE_RSEQ)
+		skip();
+	status = test_in_child(exec_where_none_is_pinned, NULL);
+	if (status == TEST_CHILD_SKIP)
+		skip();
+	assert_int_equal(status % 16, RONDO_MODE_RSEQ);
 }
 
 static void without_registration_rings_are_atomic(void **state)
@@ -415,6 +453,41 @@ static void anothers_rings_by_concurrency_cannot_be_flushed(void **state)
 		assert_int_equal(rondo_channel_flush(attached), -EOPNOTSUPP);
 	rondo_channel_destroy(attached);
 	rondo_channel_destroy(fixture.channel);
+}
+
+static void *flush_from_afar(void *argument)
+{
+	const struct fixture *fixture = argument;
+	int result = rondo_os_pin(1);
+
+	if (!result)
+		result = rondo_channel_flush(fixture->channel);
+	return (void *)(intptr_t)result;
+}
+
+static void a_fence_that_is_refused_costs_the_flush_alone(void **state)
+{
+	struct fixture fixture;
+	pthread_t thread;
+	cpu_set_t before;
+	void *result;
+
+	(void)state;
+	sched_getaffinity(0, sizeof(before), &before);
+	if (expected_reason() != RONDO_MODE_RSEQ || !CPU_ISSET(1, &before) ||
+	    rondo_os_pin(0))
+		skip();
+	fixture = fixture_new(NULL);
+	assert_int_equal(record(&fixture), 0);
+	fence_fails = true;
+	pthread_create(&thread, NULL, flush_from_afar, &fixture);
+	pthread_join(thread, &result);
+	fence_fails = false;
+	assert_int_equal((intptr_t)result, -EPERM);
+	assert_int_equal(record(&fixture), 0);
+	assert_int_equal(rondo_channel_flush(fixture.channel), 1);
+	rondo_channel_destroy(fixture.channel);
+	sched_setaffinity(0, sizeof(before), &before);
 }
 
 static int flush_where_one_may_not_go(void *argument)
@@ -877,6 +950,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(
 			anothers_rings_by_concurrency_cannot_be_flushed),
 		cmocka_unit_test(a_flush_that_may_not_go_there_says_so),
+		cmocka_unit_test(a_fence_that_is_refused_costs_the_flush_alone),
+		cmocka_unit_test(
+			a_self_test_that_cannot_be_made_accuses_nobody),
 		cmocka_unit_test(inlined_code_is_let_in_only_where_it_is_right),
 		cmocka_unit_test(
 			rings_by_concurrency_are_there_or_said_not_to_be),

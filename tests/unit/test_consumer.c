@@ -851,6 +851,37 @@ static void a_scribbled_sub_buffer_is_a_safe_view(void **state)
 	}
 }
 
+static void a_damaged_slot_does_not_disturb_a_quarantine(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct rondo_record record;
+	struct rondo_view view;
+	uint64_t *slot, word;
+	struct consume c;
+	int result;
+
+	(void)state;
+	config.stall_ms = 1;
+	c = consume_start(&config);
+	record = consume_reserve(&c);
+	rondo_channel_flush(c.channel);
+	do
+		result = rondo_consumer_take(c.consumer, &view);
+	while (result == -EAGAIN);
+	assert_int_equal(result, 0);
+	slot = rondo_map_slot(c.map, record.ring_id, view.number + 2);
+	consume_release(&c, &view);
+	word = *slot;
+	*slot = rondo_slot(c.map->count + c.map->spares, RONDO_SLOT_EMPTY,
+			   rondo_slot_number(word));
+	consume_nothing(&c, -EAGAIN);
+	*slot = word;
+	rondo_commit(&record);
+	consume_nothing(&c, -EAGAIN);
+	assert_int_equal(rondo_ring_ready(c.map), 0);
+	consume_end(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -885,6 +916,7 @@ int main(void)
 		cmocka_unit_test(a_slot_that_names_no_page_set_is_left_alone),
 		cmocka_unit_test(a_damaged_header_is_repaired_from_the_records),
 		cmocka_unit_test(a_scribbled_sub_buffer_is_a_safe_view),
+		cmocka_unit_test(a_damaged_slot_does_not_disturb_a_quarantine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

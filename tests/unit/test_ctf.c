@@ -545,6 +545,34 @@ static void kernel_clocks_need_no_measurement(void **state)
 	tear_down(&fixture);
 }
 
+/* Whoever names fields like ours, as far as our names go. */
+static void the_name_of_a_hole_has_an_end(void **state)
+{
+	struct rondo_field fields[60] = {{.name = "a", .type = RONDO_FIELD_U8}};
+	char names[60][64], data[75] = "", *text;
+	struct fixture fixture;
+	uint32_t i;
+
+	(void)state;
+	set_up(&fixture, 0, RONDO_CLOCK_MONOTONIC);
+	for (i = 1; i < TEST_COUNT(fields); i++) {
+		memset(names[i], '_', sizeof(names[i]));
+		memcpy(names[i], "pad1", 4);
+		names[i][3 + i] = 0;
+		fields[i] = (struct rondo_field){.name = names[i],
+						 .type = RONDO_FIELD_U8,
+						 .offset = 15 + i};
+	}
+	put(&fixture,
+	    add_class(&fixture, "t:names", fields, TEST_COUNT(fields)), 1000,
+	    data, sizeof(data));
+	text = read_back(&fixture, PLAIN);
+	assert_int_equal(trace_count(text, "t:names"), 1);
+	assert_int_equal(trace_count(text, " pad1 = 0,"), 1);
+	free(text);
+	tear_down(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -562,6 +590,7 @@ int main(void)
 			a_wall_clock_that_was_set_does_not_bend_durations),
 		cmocka_unit_test(a_frequency_that_is_not_true_is_measured),
 		cmocka_unit_test(kernel_clocks_need_no_measurement),
+		cmocka_unit_test(the_name_of_a_hole_has_an_end),
 	};
 
 	if (!trace_can_be_read())

@@ -591,6 +591,21 @@ static void a_slot_that_names_no_page_set_is_not_claimed(void **state)
 	test_ring_destroy(&ring);
 }
 
+static void a_late_commit_of_no_page_set_changes_nothing(void **state)
+{
+	struct rondo_place place;
+
+	(void)state;
+	test_ring_create(&ring, &geometries[0]);
+	place = (struct rondo_place){ring.control, ring.ring, ring.index,
+				     ring.index};
+	rondo_ring_late(&place, rondo_map_page_sets(ring.map),
+			test_number(&ring), -1);
+	test_record(&ring, 8);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -626,6 +641,7 @@ int main(void)
 		cmocka_unit_test(
 			a_delivery_that_finds_another_word_leaves_it_alone),
 		cmocka_unit_test(a_slot_that_names_no_page_set_is_not_claimed),
+		cmocka_unit_test(a_late_commit_of_no_page_set_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,10 +7,10 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <sys/time.h>
+#include <stdlib.h>
 
 #include "consumer.h"
+#include "support/process.h"
 
 #define FOR_EVER (-1)
 
@@ -146,25 +146,15 @@ static void a_sleeper_is_woken_by_a_delivery(void **state)
 	consume_end(&c);
 }
 
-static void nothing(int signal)
-{
-	(void)signal;
-}
-
 /* Of a wait that a signal ends, and nothing else: however slowly this runs, one
  * comes after it fell asleep. */
 static int wait_for_a_signal(struct consume *c)
 {
-	const struct sigaction action = {.sa_handler = nothing};
-	const struct itimerval often = {{0, 1000}, {0, 1000}};
-	const struct itimerval never = {{0, 0}, {0, 0}};
 	int result;
 
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &often, NULL);
+	test_interrupt(true);
 	result = rondo_consumer_wait(c->consumer, FOR_EVER);
-	/* The handler stays: one more may be on its way. */
-	setitimer(ITIMER_REAL, &never, NULL);
+	test_interrupt(false);
 	return result;
 }
 
@@ -500,6 +490,73 @@ static void an_attached_consumer_closes_what_is_idle_too(void **state)
 	assert_int_equal(rondo_channel_destroy(c.channel), 0);
 }
 
+/* In a child: a channel that it makes, and has until told to end. */
+static pid_t start_creator(const char *path, int *out_finish)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	int ready[2], finish[2];
+	char byte;
+	pid_t pid;
+
+	config.path = path;
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(finish), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct rondo_channel *channel;
+
+		close(finish[1]);
+		if (rondo_channel_create(&config, &channel) ||
+		    write(ready[1], "x", 1) != 1)
+			_exit(1);
+		_exit((int)read(finish[0], &byte, 1));
+	}
+	close(ready[1]);
+	close(finish[0]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	*out_finish = finish[1];
+	return pid;
+}
+
+static int creators_end;
+static pid_t creator;
+
+static void end_the_creator(struct consume *c)
+{
+	int status;
+
+	(void)c;
+	if (sleeps != 1)
+		return;
+	close(creators_end);
+	assert_int_equal(waitpid(creator, &status, 0), creator);
+	assert_int_equal(status, 0);
+}
+
+static void a_sleeper_hears_that_the_channels_process_is_gone(void **state)
+{
+	char directory[256], path[300];
+	struct consume c = {.recorded = 0};
+
+	(void)state;
+	assert_int_equal(test_directory(directory, sizeof(directory)), 0);
+	snprintf(path, sizeof(path), "%s/channel", directory);
+	creator = start_creator(path, &creators_end);
+	assert_int_equal(rondo_channel_attach_path(path, &c.channel), 0);
+	c.map = &c.channel->control->map;
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	hook(&c, end_the_creator);
+	assert_int_equal(rondo_consumer_wait(c.consumer, FOR_EVER), 1);
+	assert_true(sleeps > 1);
+	unhook();
+	consume_nothing(&c, -ENODATA);
+	consume_end(&c);
+	unlink(path);
+	rmdir(directory);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -525,6 +582,7 @@ int main(void)
 		TEST(waiting_and_polling_do_not_disturb_each_other),
 		TEST(an_attached_channel_has_no_descriptor),
 		TEST(an_attached_consumer_closes_what_is_idle_too),
+		TEST(a_sleeper_hears_that_the_channels_process_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
