@@ -7,22 +7,36 @@
  *   singles   each action of a handler at each spot that a scenario reaches
  *   pairs     each action at spot A, and another in its handler at spot B
  *   storms    a sequence aborted again and again
+ *   kills     the process ends there, and its file is recovered
+ *   forks     ... becomes two
+ *   parks     a thread stops there, and the others go on
  */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "kill.h"
+#include "park.h"
 #include "scenarios.h"
 #include "spots.h"
 #include "stage.h"
 
 #define FAILURES_MAX 10
+/* Rates are measured at each so many-th spot. */
+#define RATE_STRIDE 16
 /* More than anything bears without giving way. */
 #define STORM 20u
+
+/* How much of it. */
+static enum {
+	BRIEF,	   /* nothing, records, storms */
+	USUAL,	   /* all actions, kills, forks, parks */
+	PAIRS,	   /* ... and pairs: A where a scenario first leads to it */
+	ALL_PAIRS, /* ... in all scenarios, and rates */
+} depth = USUAL;
 
 /* What is being done, for whoever has to tell where it went wrong. */
 static struct {
@@ -43,19 +57,25 @@ static bool *in_sequence; /* of each of those */
 static uint32_t reached_count;
 /* Those that have been A of pairs, in this mode. */
 static bool *paired;
+/* ... and those where a process was killed. */
+static bool *harmed;
 
 static const char *spot_name(uint32_t spot)
 {
 	return spot < spots_count() ? spots_name(spot) : "-";
 }
 
+static const char *mode_name(void)
+{
+	return stage->atomic ? "atomic" : "rseq";
+}
+
 static void tell(FILE *to)
 {
-	fprintf(to, "%s, %s, stage %d: %s at %s, %s at %s\n",
-		stage->atomic ? "atomic" : "rseq", now.scenario->name,
-		stage->kind, now.outer ? now.outer->name : "-",
-		spot_name(now.a), now.inner ? now.inner->name : "-",
-		spot_name(now.b));
+	fprintf(to, "%s, %s, stage %d: %s at %s, %s at %s\n", mode_name(),
+		now.scenario->name, stage->kind,
+		now.outer ? now.outer->name : "-", spot_name(now.a),
+		now.inner ? now.inner->name : "-", spot_name(now.b));
 	fflush(to);
 }
 
@@ -76,7 +96,7 @@ static void failed(void)
 		exit(1);
 	fflush(stdout);
 	stage_close(stage);
-	if (!stage_open(stage, stage->kind, stage->atomic))
+	if (!stage_open(stage, stage->kind, stage->atomic, NULL))
 		exit(1);
 }
 
@@ -218,9 +238,8 @@ static void storms(const struct scenario *scenario)
 static void find_pairs(const struct scenario *scenario, uint32_t a,
 		       uint32_t first, uint32_t end)
 {
-	struct fault inner = {.first = first,
-			      .end = end,
-			      .what = now.inner->what};
+	struct fault inner = {
+		.first = first, .end = end, .what = now.inner->what};
 	struct fault outer = {.first = a,
 			      .end = a + 1,
 			      .inner = &inner,
@@ -239,54 +258,94 @@ static void find_pairs(const struct scenario *scenario, uint32_t a,
 }
 
 static void pairs(const struct scenario *scenario, const struct action *outer,
-		  const struct action *inner, bool all)
+		  const struct action *inner)
 {
 	now.outer = outer;
 	now.inner = inner;
 	for (uint32_t i = 0; i < reached_count; i++) {
-		if (!all && paired[reached[i]])
+		if (depth != ALL_PAIRS && paired[reached[i]])
 			continue;
 		now.a = reached[i];
 		find_pairs(scenario, now.a, 0, spots_count());
 	}
 }
 
+/* ---- processes ---- */
+
+static void processes(const struct scenario *scenario)
+{
+	now.outer = now.inner = NULL;
+	for (uint32_t i = 0; i < reached_count; i++) {
+		if (harmed[reached[i]])
+			continue;
+		harmed[reached[i]] = true;
+		now.a = reached[i];
+		(void)kill_at(scenario, now.a, false);
+		if (violations())
+			failed();
+		if (!(scenario->flags & NO_RECORD))
+			(void)kill_at(scenario, now.a, true);
+		if (violations())
+			failed();
+		(void)fork_at(scenario, now.a);
+		if (violations())
+			failed();
+	}
+}
+
+/* ---- threads ---- */
+
+static void parks(const struct scenario *scenario)
+{
+	if (scenario->flags & (NO_RECORD | SLOW))
+		return;
+	now.outer = now.inner = NULL;
+	for (uint32_t i = 0; i < reached_count; i++) {
+		now.a = reached[i];
+		(void)park_at(scenario, now.a);
+		if (violations())
+			failed();
+	}
+}
+
 /* ---- all of it ---- */
 
-static void play(const struct scenario *scenario, bool want_pairs, bool all)
+static void play(const struct scenario *scenario)
 {
-	if (getenv("FAULT_PROF")) {
-		static clock_t before; static uint64_t runs;
-		fprintf(stderr, "%8.2f s %8lu runs before %s %d %s\n", (double)(clock()-before)/CLOCKS_PER_SEC, (unsigned long)(figures.runs-runs), stage->atomic ? "atomic" : "rseq", stage->kind, scenario->name);
-		before = clock(); runs = figures.runs;
-	}
+	const int last = depth == BRIEF ? ACTION_RECORD : ACTIONS - 1;
+
 	now.scenario = scenario;
 	now.outer = &actions[ACTION_NOTHING];
 	now.inner = NULL;
 	now.b = spots_count();
 	reached_count = 0;
 	find_reached(scenario, 0, spots_count());
-	for (int i = ACTION_NOTHING; i < ACTIONS; i++)
+	for (int i = ACTION_NOTHING; i <= last; i++)
 		if (may(scenario, &actions[i]))
 			singles(scenario, &actions[i]);
 	if (!stage->atomic && may(scenario, &actions[ACTION_RECORD]))
 		storms(scenario);
-	if (!want_pairs || !may(scenario, &actions[ACTION_FILL]))
+	if (depth == BRIEF)
 		return;
-	pairs(scenario, &actions[ACTION_RECORD], &actions[ACTION_RECORD], all);
-	pairs(scenario, &actions[ACTION_FILL], &actions[ACTION_FILL], all);
+	processes(scenario);
+	parks(scenario);
+	if (depth == USUAL || !may(scenario, &actions[ACTION_FILL]))
+		return;
+	pairs(scenario, &actions[ACTION_RECORD], &actions[ACTION_RECORD]);
+	pairs(scenario, &actions[ACTION_FILL], &actions[ACTION_FILL]);
 	for (uint32_t i = 0; i < reached_count; i++)
 		paired[reached[i]] = true;
 }
 
-static void play_all(bool want_pairs, bool all)
+static void play_all(void)
 {
 	memset(paired, 0, spots_count() * sizeof(*paired));
+	memset(harmed, 0, spots_count() * sizeof(*harmed));
 	for (int kind = 0; kind < STAGE_KINDS; kind++) {
 		stage = &stages[stage->atomic][kind];
 		for (uint32_t i = 0; i < scenario_count; i++)
 			if (scenario_plays(&scenarios[i]))
-				play(&scenarios[i], want_pairs, all);
+				play(&scenarios[i]);
 	}
 }
 
@@ -294,42 +353,126 @@ static bool open_stages(bool atomic)
 {
 	for (int kind = 0; kind < STAGE_KINDS; kind++)
 		if (!stage_open(&stages[atomic][kind], (enum stage_kind)kind,
-				atomic))
+				atomic, NULL))
 			return false;
 	stage = &stages[atomic][0];
 	return true;
 }
 
-int main(int count, char **words)
+static void close_stages(bool atomic)
+{
+	for (int kind = 0; kind < STAGE_KINDS; kind++)
+		stage_close(&stages[atomic][kind]);
+}
+
+/* ---- rates ---- */
+
+/* Of a record that fits, and of one that crosses, at each spot: in per mille. */
+static void rates(void)
+{
+	uint64_t sum = 0, count = 0;
+	uint32_t worst = UINT32_MAX;
+
+	for (uint32_t i = 0; i < scenario_count; i++) {
+		if (!(scenarios[i].flags & KEEPS_ROOM))
+			continue;
+		reached_count = 0;
+		now.scenario = &scenarios[i];
+		find_reached(&scenarios[i], 0, spots_count());
+		for (uint32_t k = 0; k < reached_count; k += RATE_STRIDE) {
+			uint32_t rate = park_rate(&scenarios[i], reached[k]);
+
+			if (!rate)
+				continue;
+			sum += rate;
+			count++;
+			worst = rate < worst ? rate : worst;
+		}
+	}
+	printf("%s: others while one is parked, of their rate: "
+	       "%" PRIu64 " per mille in the mean of %" PRIu64
+	       " spots, worst %u\n",
+	       mode_name(), count ? sum / count : 0, count, worst);
+}
+
+/* ---- figures ---- */
+
+static void print_figures(void)
+{
+	const struct kill_figures *k = &kill_figures;
+	const struct park_figures *p = &park_figures;
+
+	printf("killed: %" PRIu64 " records recovered, %" PRIu64
+	       " in flight, %" PRIu64 " acknowledged lost in atomic mode (at "
+	       "most %" PRIu64 " by a kill), %" PRIu64
+	       " taken back and there\n",
+	       k->recovered, k->in_flight, k->lost, k->most_lost, k->returned);
+	printf("parked: %" PRIu64 " records of others, %" PRIu64
+	       " refused, %" PRIu64 " sub-buffers quarantined\n",
+	       p->committed, p->refused, p->quarantined);
+	printf("%s: no seed, nothing is random; injections %" PRIu64
+	       ": singles %" PRIu64 " pairs %" PRIu64 " storms %" PRIu64
+	       " kills %" PRIu64 " forks %" PRIu64 " parks %" PRIu64
+	       "; sequences aborted %" PRIu64 "; instructions %u of %u\n",
+	       figures.failures ? "FAILED" : "ok",
+	       figures.singles + figures.pairs + figures.storms + k->kills +
+		       k->forks + p->parks,
+	       figures.singles, figures.pairs, figures.storms, k->kills,
+	       k->forks, p->parks, figures.aborts, spots_reached(),
+	       spots_count());
+}
+
+static bool prepare(const char *list)
 {
 	const int ends[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTERM, SIGALRM};
-	bool want_pairs = false, all = false;
 
-	if (count < 3) {
-		fprintf(stderr, "usage: %s LIST MISSED [--pairs | --all]\n",
-			words[0]);
-		return 2;
-	}
-	want_pairs = count > 3;
-	all = count > 3 && !strcmp(words[3], "--all");
 	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		signal(ends[i], on_end);
-	if (!spots_load(words[1]))
-		return 1;
+	if (!kill_open() || !spots_load(list) || !park_open())
+		return false;
 	reached = calloc(spots_count(), sizeof(*reached));
 	in_sequence = calloc(spots_count(), sizeof(*in_sequence));
+	harmed = calloc(spots_count(), sizeof(*harmed));
 	paired = calloc(spots_count(), sizeof(*paired));
 	lanes_reset();
+	return reached && in_sequence && harmed && paired;
+}
+
+static bool read_words(int count, char **words)
+{
+	static const char *const names[] = {
+		[BRIEF] = "--brief", [PAIRS] = "--pairs", [ALL_PAIRS] = "--all"};
+
+	if (count == 3)
+		return true;
+	for (depth = BRIEF; depth <= ALL_PAIRS; depth++)
+		if (count == 4 && names[depth] &&
+		    !strcmp(words[3], names[depth]))
+			return true;
+	fprintf(stderr, "usage: %s LIST MISSED [--brief | --pairs | --all]\n",
+		words[0]);
+	return false;
+}
+
+int main(int count, char **words)
+{
+	if (!read_words(count, words))
+		return 2;
+	if (!prepare(words[1]))
+		return 1;
 	for (int atomic = 0; atomic < 2; atomic++) {
 		if (!open_stages(atomic))
 			return 1;
-		play_all(want_pairs, all);
+		play_all();
+		stage = &stages[atomic][0];
+		if (depth == ALL_PAIRS)
+			rates();
+		close_stages(atomic);
 	}
-	spots_write_missed(words[2]);
-	printf("runs %" PRIu64 " singles %" PRIu64 " pairs %" PRIu64
-	       " storms %" PRIu64 " aborts %" PRIu64 " reached %u of %u, %" PRIu64
-	       " failed\n",
-	       figures.runs, figures.singles, figures.pairs, figures.storms,
-	       figures.aborts, spots_reached(), spots_count(), figures.failures);
+	park_close();
+	kill_close();
+	if (!spots_write_missed(words[2]))
+		return 1;
+	print_figures();
 	return figures.failures != 0;
 }

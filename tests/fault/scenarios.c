@@ -95,7 +95,9 @@ static void squash_one(struct entry *entry)
 
 	if (!entry || entry->outcome != LANE_COMMITTED)
 		return;
+	entry->in_doubt = true;
 	result = rondo_squash(stage->channel, rondo_mark(&entry->record));
+	entry->in_doubt = false;
 	if (result == 0) {
 		entry->outcome = LANE_SQUASHED;
 		stage->squashed++;
@@ -212,9 +214,16 @@ static void exported_small(void)
 }
 
 /* Writes tell no handle: where such a record is is not known. */
+static struct entry *to_write(uint32_t bytes)
+{
+	struct entry *entry = stage_entry(bytes);
+
+	entry->number = STAGE_ANYWHERE;
+	return entry;
+}
+
 static void written(struct entry *entry, int result)
 {
-	entry->number = STAGE_ANYWHERE;
 	if (result == 0)
 		entry->outcome = LANE_COMMITTED;
 	else
@@ -224,7 +233,7 @@ static void written(struct entry *entry, int result)
 static void write_in_pieces(int (*writev)(struct rondo_channel *, uint16_t,
 					  const struct iovec *, int))
 {
-	struct entry *entry = stage_entry(60);
+	struct entry *entry = to_write(60);
 	char payload[64];
 	struct iovec pieces[4] = {{payload, 12},
 				  {payload + 12, 0},
@@ -239,7 +248,7 @@ static void write_in_pieces(int (*writev)(struct rondo_channel *, uint16_t,
 static void write_whole(int (*write)(struct rondo_channel *, uint16_t,
 				     const void *, uint32_t))
 {
-	struct entry *entry = stage_entry(SMALL + 1);
+	struct entry *entry = to_write(SMALL + 1);
 	char payload[64];
 
 	entry->record.data = payload;
@@ -351,7 +360,7 @@ static void write_far_too_much(int (*writev)(struct rondo_channel *, uint16_t,
 {
 	char byte = 0;
 	const struct iovec pieces[2] = {{&byte, SIZE_MAX}, {&byte, 2}};
-	struct entry *entry = stage_entry(UINT32_MAX);
+	struct entry *entry = to_write(UINT32_MAX);
 
 	written(entry, writev(stage->channel, stage->id, pieces, 2));
 }
@@ -464,9 +473,9 @@ static void align_wide(void)
 {
 	struct entry *entry = stage_entry(40);
 
-	if (stage_reserved(entry, rondo_reserve_aligned(stage->channel,
-							stage->id, 40, 256,
-							&entry->record)))
+	if (stage_reserved(entry,
+			   rondo_reserve_aligned(stage->channel, stage->id, 40,
+						 256, &entry->record)))
 		commit_by_call(entry);
 }
 
@@ -604,16 +613,14 @@ static void stopped(void)
 	expect(rondo_reserve_aligned(stage->channel, stage->id, 8, 8,
 				     &record) == -ESHUTDOWN,
 	       12, 3);
-	expect(inlined_write(stage->channel, stage->id, &byte, 1) ==
-		       -ESHUTDOWN,
+	expect(inlined_write(stage->channel, stage->id, &byte, 1) == -ESHUTDOWN,
 	       12, 4);
 	expect(inlined_writev(stage->channel, stage->id, &piece, 1) ==
 		       -ESHUTDOWN,
 	       12, 5);
 	expect(rondo_write(stage->channel, stage->id, &byte, 1) == -ESHUTDOWN,
 	       12, 6);
-	expect(rondo_writev(stage->channel, stage->id, &piece, 1) ==
-		       -ESHUTDOWN,
+	expect(rondo_writev(stage->channel, stage->id, &piece, 1) == -ESHUTDOWN,
 	       12, 7);
 	rondo_channel_start(stage->channel);
 }
@@ -825,8 +832,8 @@ static void commit_two(void)
 
 static struct rondo_packet *oldest_packet(void)
 {
-	uint64_t slot = *rondo_map_slot(stage->map, stage->index,
-					stage_number() - 1);
+	uint64_t slot =
+		*rondo_map_slot(stage->map, stage->index, stage_number() - 1);
 
 	return rondo_map_packet(stage->map, stage->index,
 				rondo_slot_pages(slot));
@@ -864,12 +871,6 @@ static void stalled_without_a_begin(void)
 	deliver(1);
 	stage_patience(0, 0);
 	stage->damaged = true;
-}
-
-static void mended(void)
-{
-	stop_stalling();
-	stage->damaged = false;
 }
 
 static void another_consumer(void)
@@ -951,11 +952,13 @@ static void peek(void)
 #define READ (ALL | ON(ATTACHED))
 
 const struct scenario scenarios[] = {
-	{"a record that fits", ALL | ON(CONCURRENCY), put_small, put_odd, NULL, KEEPS_ROOM},
+	{"a record that fits", ALL | ON(CONCURRENCY), put_small, put_odd, NULL,
+	 KEEPS_ROOM},
 	{"the same by the calls", ALL, put_small, call_small, NULL, KEEPS_ROOM},
 	{"the same by what is exported", ALL, put_small, exported_small, NULL,
 	 0},
-	{"writes", ON(DISCARD) | ON(FULL_HEADERS), put_small, write_all, NULL, 0},
+	{"writes", ON(DISCARD) | ON(FULL_HEADERS), put_small, write_all, NULL,
+	 0},
 	{"a record that opens", ALL, play_nothing, put_odd, NULL, KEEPS_ROOM},
 	{"a record that crosses", ALL, at_the_end, put_odd, NULL, KEEPS_ROOM},
 	{"a record that crosses, with one open", ALL, early_at_the_end,
@@ -964,9 +967,10 @@ const struct scenario scenarios[] = {
 	{"a full ring", ALL, full_and_closed, put_small, NULL, 0},
 	{"a full ring, one open", ALL, full_and_open, put_small, NULL, 0},
 	{"a full ring, by the call", ALL, full_and_open, call_small, NULL, 0},
-	{"stalled everywhere", ALL, all_stalled, put_small, commit_held, 0},
-	{"a stalled slot", ON(OVERWRITE), next_is_stalled, put_small, commit_early,
-	 0},
+	{"stalled everywhere", ALL, all_stalled, put_small, commit_held,
+	 ALL_STALLED},
+	{"a stalled slot", ON(OVERWRITE), next_is_stalled, put_small,
+	 commit_early, 0},
 	{"as many open as can be told", BOTH, many_open, put_small,
 	 discard_held, 0},
 	{"too big", ALL, play_nothing, put_too_big, NULL, 0},
@@ -1043,14 +1047,14 @@ const struct scenario scenarios[] = {
 	 another_consumer, stop_stalling, IN_CONSUMER},
 	{"two quarantines", ALL, two_stalled, take_kept, commit_two,
 	 IN_CONSUMER},
-	{"a take of what has no header", ALL, without_a_header, take_all,
-	 mended, IN_CONSUMER},
-	{"a take of what has no time", ALL, without_a_time, take_all, mended,
+	{"a take of what has no header", ALL, without_a_header, take_all, NULL,
+	 IN_CONSUMER},
+	{"a take of what has no time", ALL, without_a_time, take_all, NULL,
 	 IN_CONSUMER},
 	{"a quarantine of what has no end", ALL, stalled_without_an_end,
-	 take_all, mended, IN_CONSUMER},
+	 take_all, stop_stalling, IN_CONSUMER},
 	{"a quarantine of what has no begin", ALL, stalled_without_a_begin,
-	 take_all, mended, IN_CONSUMER},
+	 take_all, stop_stalling, IN_CONSUMER},
 	{"statistics", SOME, some_to_take, look_at_statistics, NULL, 0},
 	{"a quarantine", ALL, stalled_behind, take_all, stop_stalling,
 	 IN_CONSUMER},

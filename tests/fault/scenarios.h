@@ -12,13 +12,14 @@
 #include "stage.h"
 
 /* scenario.flags */
-#define NO_FLUSH 0x1u	 /* its handlers may not flush: it does */
-#define IN_RSEQ 0x2u	 /* of channels with sequences only */
-#define IN_CONSUMER 0x4u /* handlers interrupt the consumer */
-#define KEEPS_ROOM 0x8u	 /* another thread may record before it ends */
-#define IN_ATOMIC 0x10u	 /* of channels without only */
-#define SLOW 0x20u	 /* system calls: only where no other has led */
-#define NO_RECORD 0x40u	 /* handlers cannot record here */
+#define NO_FLUSH 0x1u	  /* its handlers may not flush: it does */
+#define IN_RSEQ 0x2u	  /* of channels with sequences only */
+#define IN_CONSUMER 0x4u  /* handlers interrupt the consumer */
+#define KEEPS_ROOM 0x8u	  /* another thread may record before it ends */
+#define IN_ATOMIC 0x10u	  /* of channels without only */
+#define SLOW 0x20u	  /* system calls: only where no other has led */
+#define NO_RECORD 0x40u	  /* handlers cannot record here */
+#define ALL_STALLED 0x80u /* so that nobody else can either */
 
 struct scenario {
 	const char *name;

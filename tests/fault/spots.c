@@ -29,9 +29,9 @@ __thread uint32_t fault_depth;
 
 static struct spot *spots;
 static uint32_t count;
-static uint8_t *marks; /* one for each spot, shared with children */
+static uint8_t *marks;	    /* one for each spot, shared with children */
 static uint8_t *low, *high; /* the text that the spots are in */
-static uint32_t *index_of; /* spot of each byte of it */
+static uint32_t *index_of;  /* spot of each byte of it */
 static struct fault *armed;
 static const uint8_t rest[] = {0xf3, 0x90}; /* does nothing: can be skipped */
 static void (*cue)(void);
@@ -207,7 +207,8 @@ static bool add(const char *line)
 	    2)
 		return false;
 	if (!(count & (count - 1))) {
-		spots = realloc(spots, (count ? count : 1) * 2 * sizeof(*spots));
+		spots = realloc(spots,
+				(count ? count : 1) * 2 * sizeof(*spots));
 		if (!spots)
 			abort();
 	}
@@ -256,8 +257,8 @@ bool spots_load(const char *path)
 		fclose(file);
 	if (!good || !count || !open_text() ||
 	    sigaction(SIGTRAP, &action, NULL)) {
-		fprintf(stderr, "%s: no list of addresses, or no way to plant\n",
-			path);
+		fprintf(stderr,
+			"%s: no list of addresses, or no way to plant\n", path);
 		return false;
 	}
 	return true;

@@ -22,7 +22,7 @@ struct fault {
 	void (*what)(void);
 	struct fault *inner;
 	bool lingers;
-	bool fresh;	/* only where no fault has been yet */
+	bool fresh; /* only where no fault has been yet */
 	/* So many aborts of the sequence, and nothing else. Inner is planted from
 	 * the start then. */
 	uint32_t storm;

@@ -77,8 +77,8 @@ static bool register_class(struct stage *out)
 	return rondo_event_register(out->channel, &class, &out->id) == 0;
 }
 
-bool stage_create(struct stage *out, enum stage_kind kind, bool atomic,
-		  const char *path)
+static bool create(struct stage *out, enum stage_kind kind, bool atomic,
+		   const char *path)
 {
 	struct rondo_config config = configs[kind];
 
@@ -101,9 +101,10 @@ bool stage_create(struct stage *out, enum stage_kind kind, bool atomic,
 	return true;
 }
 
-bool stage_open(struct stage *out, enum stage_kind kind, bool atomic)
+bool stage_open(struct stage *out, enum stage_kind kind, bool atomic,
+		const char *path)
 {
-	if (!stage_create(out, kind, atomic, NULL))
+	if (!create(out, kind, atomic, path))
 		return false;
 	out->reading = out->channel;
 	if (kind == STAGE_ATTACHED &&
@@ -138,7 +139,7 @@ struct entry *stage_entry(uint32_t bytes)
 	entry = &stage->entries[stage->count++];
 	entry->bytes = bytes;
 	entry->outcome = LANE_NOTHING;
-	entry->seen = false;
+	entry->seen = entry->in_doubt = false;
 	return entry;
 }
 
@@ -187,8 +188,8 @@ bool stage_reserved(struct entry *entry, int result)
 
 static struct entry *entry_of(const struct rondo_item *item)
 {
-	const uint32_t pattern =
-		item->bytes < PATTERN_BYTES ? item->bytes : PATTERN_BYTES;
+	const uint32_t pattern = item->bytes < PATTERN_BYTES ? item->bytes :
+							       PATTERN_BYTES;
 	const char *data = item->data;
 	struct lane_payload payload;
 	uint32_t index;
@@ -199,7 +200,8 @@ static struct entry *entry_of(const struct rondo_item *item)
 	    memcmp(data + pattern, zeros, item->bytes - pattern) != 0)
 		violation(BAD_PAYLOAD, pattern, item->bytes);
 	if (!lane_read(data, pattern, &payload)) {
-		violation(BAD_PAYLOAD, item->bytes, *(const uint64_t *)item->data);
+		violation(BAD_PAYLOAD, item->bytes,
+			  *(const uint64_t *)item->data);
 		return NULL;
 	}
 	index = (payload.sequence - stage->base) % LANE_RECORDS;
@@ -255,10 +257,6 @@ void stage_read(const struct rondo_view *view)
 	struct rondo_item item;
 	int result;
 
-	if (stage->views < LEDGER_VIEWS)
-		stage->taken[stage->views++] = (struct taken){
-			view->number, view->ring,
-			(view->flags & RONDO_VIEW_STALLED) != 0};
 	check_view(view);
 	memset(&item, 0, sizeof(item));
 	while ((result = rondo_view_next(view, &item)) > 0) {
@@ -269,6 +267,11 @@ void stage_read(const struct rondo_view *view)
 	}
 	if (result)
 		violation(BAD_PACKET, (uint64_t)-result, view->number);
+	/* Not before: who is killed meanwhile has not seen all of it. */
+	if (stage->views < LEDGER_VIEWS)
+		stage->taken[stage->views++] =
+			(struct taken){view->number, view->ring,
+				       (view->flags & RONDO_VIEW_STALLED) != 0};
 }
 
 int stage_take(void)
@@ -297,68 +300,64 @@ void stage_begin(void)
 	stage->base = (stage->base + stage->count) % LANE_RECORDS;
 	stage->count = stage->views = 0;
 	stage->refused_bytes = stage->discarded = stage->squashed = 0;
+	stage->uncounted = 0;
+	stage->damaged = false;
 	memset(stage->refused, 0, sizeof(stage->refused));
 	rondo_channel_stats(stage->channel, &stage->before);
 }
 
+/* Whether a sub-buffer came out that a record may be in. */
 static bool was_taken(const struct entry *entry, bool *out_stalled)
 {
 	const uint64_t narrow =
 		(UINT64_C(1) << rondo_number_bits(stage->map->order)) - 1;
+	const bool anywhere = entry->number == STAGE_ANYWHERE;
+	bool found = anywhere;
 
 	*out_stalled = false;
-	for (uint32_t i = 0; i < stage->views; i++)
-		if ((stage->taken[i].number & narrow) == entry->number &&
-		    stage->taken[i].ring == entry->record.ring_id) {
-			*out_stalled = stage->taken[i].stalled;
-			return true;
-		}
-	return false;
-}
+	for (uint32_t i = 0; i < stage->views; i++) {
+		const struct taken *taken = &stage->taken[i];
 
-/* Committed and not seen: its sub-buffer was overwritten, and as a whole; or it
- * was open when its sub-buffer was quarantined. */
-struct missing {
-	uint64_t overwritten; /* distinct sub-buffers */
-	uint64_t last;
-	uint64_t abandoned;
-};
-
-static void account_missing(const struct entry *entry, struct missing *missing)
-{
-	bool stalled;
-
-	if (entry->number == STAGE_ANYWHERE) {
-		violation(COMMITTED_NOT_SEEN,
-			  (uint64_t)(entry - stage->entries), 0);
-	} else if (was_taken(entry, &stalled)) {
-		if (!stalled)
-			violation(COMMITTED_NOT_SEEN,
-				  (uint64_t)(entry - stage->entries),
-				  entry->number);
-		missing->abandoned++;
-	} else if (!missing->overwritten || entry->number != missing->last) {
-		missing->last = entry->number;
-		missing->overwritten++;
+		if (!anywhere && ((taken->number & narrow) != entry->number ||
+				  taken->ring != entry->record.ring_id))
+			continue;
+		found = true;
+		*out_stalled |= taken->stalled;
 	}
+	return found;
 }
 
-static void account_entry(uint32_t index, struct missing *missing)
+static void note_gone(uint64_t number, struct missing *out)
+{
+	for (uint32_t i = 0; i < out->gone; i++)
+		if (out->numbers[i] == number)
+			return;
+	if (out->gone < LEDGER_VIEWS)
+		out->numbers[out->gone++] = number;
+}
+
+void stage_account(uint32_t index, struct missing *out)
 {
 	const struct entry *entry = &stage->entries[index];
+	bool stalled;
 
-	switch (entry->outcome) {
-	case LANE_NOTHING:
+	if (entry->outcome == LANE_NOTHING)
 		violation(WITHOUT_OUTCOME, index, entry->bytes);
-		break;
-	case LANE_COMMITTED:
-		if (!entry->seen)
-			account_missing(entry, missing);
-		break;
-	default:
-		if (entry->seen)
+	if (entry->outcome == LANE_COMMITTED ? entry->seen : !entry->seen)
+		return;
+	if (entry->outcome != LANE_COMMITTED) {
+		(void)was_taken(entry, &stalled);
+		out->returned++;
+		if (!stalled || !stage->uncounted)
 			violation(SEEN_NOT_COMMITTED, index, entry->outcome);
+		return;
 	}
+	if (!was_taken(entry, &stalled))
+		note_gone(entry->number, out);
+	else if (stalled)
+		out->abandoned++;
+	else
+		out->torn++;
 }
 
 static void account_sums(const struct missing *missing)
@@ -383,10 +382,10 @@ static void account_sums(const struct missing *missing)
 	if (now.squashed - before->squashed != stage->squashed)
 		violation(BAD_SUM, now.squashed - before->squashed,
 			  stage->squashed);
-	if (missing->overwritten > overwritten)
-		violation(COMMITTED_NOT_SEEN, missing->overwritten,
-			  overwritten);
-	if (missing->abandoned > now.abandoned - before->abandoned)
+	if (missing->gone > overwritten || missing->torn)
+		violation(COMMITTED_NOT_SEEN, missing->gone, missing->torn);
+	if (missing->abandoned >
+	    now.abandoned - before->abandoned + stage->uncounted)
 		violation(COMMITTED_NOT_SEEN, missing->abandoned,
 			  now.abandoned - before->abandoned);
 	if (now.delivered - before->delivered !=
@@ -397,7 +396,7 @@ static void account_sums(const struct missing *missing)
 
 void stage_end(void)
 {
-	struct missing missing = {0, 0, 0};
+	struct missing missing = {.gone = 0};
 	const char *why;
 	int result;
 
@@ -406,7 +405,7 @@ void stage_end(void)
 		violation(BAD_ERROR, (uint64_t)-result, 1);
 	stage_take_all();
 	for (uint32_t i = 0; i < stage->count; i++)
-		account_entry(i, &missing);
+		stage_account(i, &missing);
 	account_sums(&missing);
 	for (uint32_t i = 0; i < stage->map->ring_count; i++)
 		if (rondo_ring_check(stage->control, i, &why))

@@ -37,6 +37,16 @@ struct entry {
 	uint32_t bytes;		    /* as committed */
 	uint8_t outcome;	    /* enum lane_outcome */
 	bool seen;
+	bool in_doubt; /* being squashed: it may be gone, or not yet */
+};
+
+/* Records that were committed and not seen, or the other way round. */
+struct missing {
+	uint32_t gone; /* distinct sub-buffers that did not come out */
+	uint64_t numbers[LEDGER_VIEWS];
+	uint64_t abandoned; /* in those that were quarantined */
+	uint64_t torn;	    /* in those that came out whole */
+	uint64_t returned;  /* not committed, and seen: taken back */
 };
 
 /* A sub-buffer that the consumer took. */
@@ -63,8 +73,12 @@ struct stage {
 	struct rondo_stats before;
 	uint64_t refused[RONDO_CAUSES], refused_bytes;
 	uint64_t discarded, squashed;
+	/* Where swaps move the head headers and ends come after it. A copy that
+	 * was made between the two does not know of one open record, or shows
+	 * what was taken back (docs/design.md, Limits). 1: so it may be. */
+	uint64_t uncounted;
 	uint64_t last_end[8]; /* of rings in turn */
-	uint32_t base; /* of the sequence numbers */
+	uint32_t base;	      /* of the sequence numbers */
 	uint32_t count, views;
 	struct entry entries[LEDGER_RECORDS];
 	struct taken taken[LEDGER_VIEWS];
@@ -73,11 +87,10 @@ struct stage {
 /* The one that is being played on. */
 extern struct stage *stage;
 
-/* Pins this thread to CPU 0 as well. False: with a message. */
-bool stage_open(struct stage *out, enum stage_kind kind, bool atomic);
-/* Without a consumer, and by this path. */
-bool stage_create(struct stage *out, enum stage_kind kind, bool atomic,
-		  const char *path);
+/* path: NULL or of a new file. Pins this thread to CPU 0 as well. False: with a
+ * message. */
+bool stage_open(struct stage *out, enum stage_kind kind, bool atomic,
+		const char *path);
 void stage_close(struct stage *which);
 
 void stage_pin(int cpu);
@@ -89,6 +102,9 @@ void stage_patience(uint32_t stall_ms, uint32_t flush_ms);
 void stage_begin(void);
 /* It ends: closes and takes all there is; every record must be accounted for. */
 void stage_end(void);
+
+/* What became of a record whose outcome is known. */
+void stage_account(uint32_t index, struct missing *out);
 
 /* A new record in the ledger. */
 struct entry *stage_entry(uint32_t bytes);
@@ -117,10 +133,10 @@ static inline uint64_t stage_number(void)
 /* In its sub-buffer; 0: nothing is open. */
 static inline uint64_t stage_offset(void)
 {
-	return rondo_align(rondo_position_aligned(
-				   rondo_head_position(stage_head()) &
-				   (stage->map->subbuf_bytes - 1)),
-			   stage->map->header_bytes);
+	return rondo_align(
+		rondo_position_aligned(rondo_head_position(stage_head()) &
+				       (stage->map->subbuf_bytes - 1)),
+		stage->map->header_bytes);
 }
 
 #endif
