@@ -152,7 +152,9 @@
 #define STATE(s) (((s) >> 5) & 3)
 #define FULL(s) ((s) & 31)
 
-/* A head's number wraps at NUMBERS, a slot's at twice that. */
+/* A head's number wraps at NUMBERS, a slot's at twice that. As in the real ring,
+ * what is compared must not be further apart than half of it: a run of so many
+ * sub-buffers that a slot is left alone for that long needs more. */
 #if N == 3
 #define NUMBERS 15
 #else
