@@ -24,6 +24,7 @@ int (*rondo_testpoint_aborts)(void);
 uint64_t rondo_testpoint_start;
 void (*rondo_testpoint_overwrite)(const struct rondo_map *map, uint32_t ring,
 				  uint64_t slot);
+void (*rondo_testpoint_move)(const struct rondo_sequence *move);
 #endif
 
 #define NO_LIMIT UINT64_MAX
@@ -124,6 +125,10 @@ int rondo_move_head(struct rondo_move *move, const struct rondo_place *place)
 	const struct rondo_control *control = place->control;
 	int result;
 
+#ifdef RONDO_TESTPOINTS
+	if (rondo_testpoint_move)
+		rondo_testpoint_move(s);
+#endif
 	if (s->clock != RONDO_SEQ_CLOCK_GIVEN && !control->clock_in_sequence) {
 		s->time = rondo_clock_read(control->map.clock);
 		s->clock = RONDO_SEQ_CLOCK_GIVEN;

@@ -37,6 +37,7 @@ enum rondo_testpoint {
 
 #ifdef RONDO_TESTPOINTS
 struct rondo_map;
+struct rondo_sequence;
 
 /* Null: nothing happens. Called in whatever context the library is in. */
 extern void (*rondo_testpoint_hook)(enum rondo_testpoint at);
@@ -47,6 +48,8 @@ extern uint64_t rondo_testpoint_start;
 /* Called with the slot's old word before its sub-buffer is overwritten. */
 extern void (*rondo_testpoint_overwrite)(const struct rondo_map *map,
 					 uint32_t ring, uint64_t slot);
+/* Called with each move of a head before it is made. */
+extern void (*rondo_testpoint_move)(const struct rondo_sequence *move);
 
 #define RONDO_TESTPOINT(at)                       \
 	do {                                      \

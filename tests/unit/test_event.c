@@ -538,6 +538,30 @@ static void *register_many(void *argument)
 	return NULL;
 }
 
+/* Every entry that the catalog reaches over is there. */
+static void a_catalog_is_whole_whenever_it_is_read(void **state)
+{
+	struct racer racer = {.channel = new_channel()};
+	const struct rondo_map *map = &racer.channel->control->map;
+	struct rondo_catalog_reader *reader;
+	struct rondo_event_class found;
+	int result, classes;
+	uint16_t id;
+
+	(void)state;
+	pthread_create(&racer.thread, NULL, register_many, &racer);
+	do {
+		assert_int_equal(rondo_catalog_open(map, &reader), 0);
+		classes = 0;
+		while ((result = rondo_catalog_next(reader, &id, &found)) > 0)
+			classes++;
+		assert_int_equal(result, 0);
+		rondo_catalog_close(reader);
+	} while (classes < RACED);
+	pthread_join(racer.thread, NULL);
+	rondo_channel_destroy(racer.channel);
+}
+
 static void threads_that_register_the_same_get_the_same(void **state)
 {
 	struct racer *racers = calloc(RACERS, sizeof(*racers));
@@ -592,6 +616,7 @@ int main(void)
 			a_reader_finds_every_class_as_it_was_registered),
 		cmocka_unit_test(a_class_may_go_once_it_is_registered),
 		cmocka_unit_test(a_damaged_catalog_is_read_without_harm),
+		cmocka_unit_test(a_catalog_is_whole_whenever_it_is_read),
 		cmocka_unit_test(threads_that_register_the_same_get_the_same),
 	};
 

@@ -62,8 +62,12 @@ void *__wrap_malloc(size_t bytes)
 	return fails() ? NULL : counted(__real_malloc(bytes));
 }
 
+static void (*at_calloc)(void);
+
 void *__wrap_calloc(size_t count, size_t bytes)
 {
+	if (at_calloc)
+		at_calloc();
 	return fails() ? NULL : counted(__real_calloc(count, bytes));
 }
 
@@ -371,6 +375,38 @@ static int snap(void)
 
 /* The first of all channels: what there is once for a process comes here, and
  * its place among the process's channels stays. */
+static int child_makes_a_channel(void *unused)
+{
+	struct rondo_channel *channel;
+
+	(void)unused;
+	TEST_CHILD_CHECK(rondo_channel_create(NULL, &channel) == 0);
+	TEST_CHILD_CHECK(rondo_channel_destroy(channel) == 0);
+	return 0;
+}
+
+static void fork_there(void)
+{
+	at_calloc = NULL;
+	assert_int_equal(test_in_child(child_makes_a_channel, NULL), 0);
+	at_calloc = fork_there;
+}
+
+/* A lock that a thread of the parent holds, none of the child's would ever give
+ * back: entries of the list of channels are allocated under one. */
+static void a_child_of_whoever_makes_a_channel_makes_its_own(void **state)
+{
+	struct rondo_channel *channels[3];
+
+	(void)state;
+	at_calloc = fork_there;
+	for (size_t i = 0; i < TEST_COUNT(channels); i++)
+		assert_int_equal(rondo_channel_create(NULL, &channels[i]), 0);
+	at_calloc = NULL;
+	for (size_t i = 0; i < TEST_COUNT(channels); i++)
+		assert_int_equal(rondo_channel_destroy(channels[i]), 0);
+}
+
 static void a_channel_is_there_or_not_at_all(void **state)
 {
 	(void)state;
@@ -417,6 +453,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_channel_is_there_or_not_at_all),
+		cmocka_unit_test(
+			a_child_of_whoever_makes_a_channel_makes_its_own),
 		cmocka_unit_test(a_consumer_is_there_or_not_at_all),
 		cmocka_unit_test(a_writer_says_what_it_could_not_do),
 		cmocka_unit_test(a_snapshot_says_what_it_could_not_do),

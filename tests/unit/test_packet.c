@@ -267,6 +267,29 @@ static void mend_at_random(uint32_t record_max)
 	tear_down(&fixture);
 }
 
+/* With a full header its id and length are those of its class. */
+static void an_open_record_is_made_a_gap(void **state)
+{
+	static const uint32_t limits[] = {2032, 4096};
+	struct fixture fixture;
+
+	(void)state;
+	for (size_t i = 0; i < TEST_COUNT(limits); i++) {
+		char *header = fixture.packet.data;
+
+		set_up(&fixture, limits[i]);
+		header += packet_put(&fixture.packet, 2, BEGIN, "0123456789ab",
+				     12);
+		if (fixture.map->header_bytes == 8)
+			header[7] = (char)0xff;
+		else
+			header[2] = RONDO_STATE_OPEN;
+		assert_int_equal(mend(&fixture), 1);
+		assert_int_equal(fixture.packet.content, fixture.packet.next);
+		tear_down(&fixture);
+	}
+}
+
 static void a_damaged_packet_can_be_read_once_it_is_mended(void **state)
 {
 	(void)state;
@@ -413,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sound_packet_stays_as_it_is),
 		cmocka_unit_test(a_record_ends_where_its_last_field_does),
+		cmocka_unit_test(an_open_record_is_made_a_gap),
 		cmocka_unit_test(
 			a_damaged_packet_can_be_read_once_it_is_mended),
 		cmocka_unit_test(a_run_of_one_class_ends_where_it_is_not_sound),
