@@ -5,7 +5,7 @@
 
 # In this order; a stage is the function stage_NAME, with - as _.
 STAGES="build unit record-path nest explore model stress ctf example bench \
-lint headers asan tsan valgrind clang aarch64 install subproject"
+lint headers asan tsan valgrind clang aarch64 coverage install subproject"
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
