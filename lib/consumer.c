@@ -21,6 +21,8 @@
 #define NS_IN_MS INT64_C(1000000)
 /* How often a sleeper looks whether another process still lives. */
 #define LIVENESS_NS (1000 * NS_IN_MS)
+#define MAX_NAME_TRIES 64
+
 struct rondo_consumer {
 	struct rondo_control *control;
 	const struct rondo_map *map;
@@ -89,6 +91,7 @@ static void free_consumer(struct rondo_consumer *consumer)
 static int become_consumer(struct rondo_consumer *consumer)
 {
 	uint64_t *word = &consumer->map->wait->consumer, old;
+	int tries = MAX_NAME_TRIES;
 
 	consumer->pid = rondo_os_pid();
 	consumer->identity = (uint64_t)consumer->pid << 32 |
@@ -96,6 +99,9 @@ static int become_consumer(struct rondo_consumer *consumer)
 	do {
 		uint64_t start;
 
+		/* So many rivals have not died: somebody scribbles. */
+		if (!tries--)
+			return -EPROTO;
 		/* pairs(consumer) acquire: what the one before left. */
 		old = rondo_load_acquire(word);
 		start = rondo_os_pid_start((uint32_t)(old >> 32));
@@ -208,6 +214,12 @@ int rondo_consumer_take_ring(struct rondo_consumer *consumer, uint32_t ring,
 			     struct rondo_view *out)
 {
 	return rondo_reader_take(&consumer->readers[ring], true, out);
+}
+
+uint64_t rondo_consumer_cursor(const struct rondo_consumer *consumer,
+			       uint32_t ring)
+{
+	return consumer->readers[ring].cursor;
 }
 
 /* Whether nothing more will be recorded, as far as is known. */

@@ -573,10 +573,16 @@ static int read_field(const char *data, const struct entry *entry, uint32_t i,
 {
 	struct rondo_field *out = &reader->fields[i];
 	struct entry_field field;
+	uint64_t labels = 0;
 
 	memcpy(&field, data + sizeof(*entry) + i * sizeof(field),
 	       sizeof(field));
-	if (field.first_label > entry->label_count ||
+	/* One field's labels are no other's, or a catalog might make a text a
+	 * thousand times as long. */
+	if (i)
+		labels = (uint64_t)(out[-1].labels - reader->labels) +
+			 out[-1].label_count;
+	if (field.first_label != labels ||
 	    field.label_count > entry->label_count - field.first_label ||
 	    field.length_field > i)
 		return -EPROTO;

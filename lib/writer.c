@@ -43,6 +43,17 @@ struct ring_streams {
 	uint64_t base[RONDO_CAUSES]; /* refused before the writer was opened */
 	uint64_t base_overwritten;
 	uint64_t head; /* drain: the number that ends it */
+	uint32_t left; /* ... and how many there can be up to it */
+};
+
+/*
+ * What metadata and schema are made of: a copy, so that both say the same, and
+ * what was said once holds, whatever becomes of the channel's memory.
+ */
+struct told {
+	struct rondo_map map; /* leads to the two below */
+	struct rondo_superblock super;
+	char *catalog;
 };
 
 struct rondo_writer {
@@ -50,7 +61,11 @@ struct rondo_writer {
 	struct rondo_consumer *consumer;
 	char *directory; /* absolute */
 	struct ring_streams *rings;
+	struct told *told;	     /* what the metadata say */
 	struct rondo_schema *schema; /* of the classes in the metadata */
+	uint64_t told_classes;	     /* in the metadata on disk */
+	uint64_t refused; /* class_count that came with a damaged catalog */
+	char *copy;	  /* room for a sub-buffer, when others may write */
 	struct rondo_clock_pair begin;
 	struct rondo_writer_stats stats; /* by relaxed stores, for any reader */
 	int first_error;		 /* of those that cost a packet */
@@ -58,6 +73,7 @@ struct rondo_writer {
 	uint32_t pid;
 	bool snapshot;
 	bool threaded;
+	bool same_clock; /* it has only gone forward since the channel's creation */
 	uint32_t stop; /* the thread shall end */
 	pthread_t thread;
 };
@@ -100,39 +116,116 @@ static int replace_metadata(const struct rondo_writer *writer, const char *text)
 	return result;
 }
 
-/* The schema has no more classes than the text, which is made after it. */
-static int write_metadata(struct rondo_writer *writer,
-			  const struct rondo_clock_pair *end)
+/* A packet, or part of the metadata, is lost. */
+static void note_error(struct rondo_writer *writer, int error)
+{
+	rondo_store_relaxed(&writer->stats.last_error, error);
+	if (!writer->first_error)
+		writer->first_error = error;
+}
+
+static void told_close(struct told *told)
+{
+	if (told)
+		free(told->catalog);
+	free(told);
+}
+
+/* before: what was told last; classes are only ever added to that. */
+static int told_open(const struct rondo_map *map, const struct told *before,
+		     struct told **out)
+{
+	const size_t constant = offsetof(struct rondo_superblock, catalog_used);
+	struct told *told = calloc(1, sizeof(*told));
+	/* pairs(catalog) acquire: the entries that the word speaks of. */
+	uint64_t used = rondo_load_acquire(&map->super->catalog_used);
+	int result = -EPROTO;
+
+	if (!told)
+		return -ENOMEM;
+	if (used <= map->catalog_bytes) {
+		told->catalog = malloc(used + 1);
+		result = told->catalog ? 0 : -ENOMEM;
+	}
+	if (!result) {
+		memcpy(told->catalog, map->catalog, used);
+		if (before && (used < before->super.catalog_used ||
+			       memcmp(told->catalog, before->catalog,
+				      before->super.catalog_used)))
+			result = -EPROTO;
+	}
+	if (result) {
+		told_close(told);
+		return result;
+	}
+	memcpy(&told->super, before ? &before->super : map->super, constant);
+	told->super.catalog_used = used;
+	told->map = *map;
+	told->map.super = &told->super;
+	told->map.catalog = told->catalog;
+	*out = told;
+	return 0;
+}
+
+/* What the channel says now, for good. */
+static int learn(struct rondo_writer *writer)
 {
 	struct rondo_schema *schema;
-	char *text = NULL;
-	int result = rondo_schema_open(map_of(writer), &schema);
+	struct told *told;
+	int result = told_open(map_of(writer), writer->told, &told);
 
 	if (result)
 		return result;
-	result = rondo_ctf_metadata(map_of(writer), &writer->begin, end, &text);
-	if (!result)
-		result = replace_metadata(writer, text);
-	free(text);
+	result = rondo_schema_open(&told->map, &schema);
 	if (result) {
-		rondo_schema_close(schema);
+		told_close(told);
 		return result;
 	}
+	told_close(writer->told);
+	writer->told = told;
 	rondo_schema_close(writer->schema);
 	writer->schema = schema;
 	return 0;
+}
+
+static int write_metadata(struct rondo_writer *writer,
+			  const struct rondo_clock_pair *end)
+{
+	char *text = NULL;
+	int result = learn(writer);
+
+	/* Damaged: what was told before still explains what is written, and
+	 * records of other classes become gaps. */
+	if (result == -EPROTO && writer->told) {
+		note_error(writer, result);
+		result = 0;
+	}
+	if (!result)
+		result = rondo_ctf_metadata(&writer->told->map, &writer->begin,
+					    end, &text);
+	if (!result)
+		result = replace_metadata(writer, text);
+	free(text);
+	return result;
 }
 
 /* Before a packet that may hold records of classes registered since. */
 static int complete_metadata(struct rondo_writer *writer)
 {
 	uint64_t classes;
+	int result;
 
 	/* pairs(catalog) acquire: the classes' entries are there too. */
 	classes = rondo_load_acquire(&map_of(writer)->super->class_count);
-	if (classes <= rondo_schema_classes(writer->schema))
+	if (classes <= writer->told_classes || classes == writer->refused)
 		return 0;
-	return write_metadata(writer, &writer->begin);
+	result = write_metadata(writer, &writer->begin);
+	if (result)
+		return result;
+	writer->told_classes = rondo_schema_classes(writer->schema);
+	if (classes > writer->told_classes)
+		writer->refused = classes;
+	return 0;
 }
 
 /* ---- streams ---- */
@@ -313,16 +406,19 @@ static int append_main(struct rondo_writer *writer,
 		       struct rondo_packet *packet)
 {
 	struct ring_streams *streams = &writer->rings[view->ring];
+	/* The consumer counts in the channel's memory. */
+	uint64_t seq = view->seq < streams->seq ? streams->seq + 1 :
+						  view->seq + 1;
 	int result = open_stream(writer, view, packet->events_discarded);
 
 	if (!result) {
 		if (packet->events_discarded < streams->main.discarded)
 			packet->events_discarded = streams->main.discarded;
 		packet->stream_instance_id = view->ring;
-		packet->packet_seq_num = view->seq + 1;
+		packet->packet_seq_num = seq;
 		result = append(writer, &streams->main, packet);
 	}
-	streams->seq = view->seq + 1;
+	streams->seq = seq;
 	streams->number = view->number;
 	return result;
 }
@@ -346,10 +442,45 @@ static int append_late(struct rondo_writer *writer,
 	return result;
 }
 
-/* The view is ours: its bytes may be changed until it is released. */
-static int write_view(struct rondo_writer *writer,
-		      const struct rondo_view *view)
+/* A time that no record is later than; of clocks that were set, or started,
+ * since, it is only the latest that readers can tell. */
+static uint64_t latest_time(const struct rondo_writer *writer)
 {
+	const uint64_t slack = UINT64_C(1) << 24; /* between clocks of CPUs */
+
+	return writer->same_clock ?
+		       rondo_clock_read(map_of(writer)->clock) + slack :
+		       UINT64_C(1) << 61;
+}
+
+/*
+ * What is written is the writer's own when others may write to the memory
+ * while it is mended: then it is a copy. Else the loan itself, whose bytes may
+ * be changed until it is released.
+ */
+static struct rondo_view own_view(const struct rondo_writer *writer,
+				  const struct rondo_view *view)
+{
+	const uint64_t latest = latest_time(writer);
+	struct rondo_view own = *view;
+
+	if (writer->copy && view->offset != UINT64_MAX) {
+		memcpy(writer->copy, view->data, view->content);
+		memset(writer->copy + view->content, 0,
+		       view->bytes - view->content);
+		own.data = writer->copy;
+	}
+	if (own.time_begin > latest)
+		own.time_begin = latest;
+	if (own.time_end > latest)
+		own.time_end = latest;
+	return own;
+}
+
+static int write_view(struct rondo_writer *writer,
+		      const struct rondo_view *loan)
+{
+	const struct rondo_view own = own_view(writer, loan), *view = &own;
 	struct rondo_packet *packet = (struct rondo_packet *)(void *)view->data;
 	struct rondo_contents contents = {
 		.data = (char *)packet,
@@ -372,12 +503,10 @@ static int write_view(struct rondo_writer *writer,
 }
 
 /* A packet is lost. */
-static void note_error(struct rondo_writer *writer, int error)
+static void note_lost_packet(struct rondo_writer *writer, int error)
 {
 	count(&writer->stats.write_errors, 1);
-	rondo_store_relaxed(&writer->stats.last_error, error);
-	if (!writer->first_error)
-		writer->first_error = error;
+	note_error(writer, error);
 }
 
 static int write_and_release(struct rondo_writer *writer,
@@ -386,7 +515,7 @@ static int write_and_release(struct rondo_writer *writer,
 	int result = write_view(writer, view);
 
 	if (result)
-		note_error(writer, result);
+		note_lost_packet(writer, result);
 	else
 		count(&writer->stats.packets, 1);
 	rondo_consumer_release(writer->consumer, view);
@@ -419,10 +548,10 @@ static int step(struct rondo_writer *writer, int64_t timeout_ns)
 static bool is_drained(const struct rondo_writer *writer, uint32_t ring)
 {
 	const struct rondo_map *map = map_of(writer);
-	uint64_t cursor =
-		rondo_load_relaxed(&rondo_map_ring(map, ring)->cursor);
+	uint64_t cursor = rondo_consumer_cursor(writer->consumer, ring);
 
-	return rondo_number_distance(writer->rings[ring].head, cursor,
+	return !writer->rings[ring].left ||
+	       rondo_number_distance(writer->rings[ring].head, cursor,
 				     rondo_number_bits(map->order)) <= 0;
 }
 
@@ -439,6 +568,7 @@ static bool begin_drain(struct rondo_writer *writer)
 
 		writer->rings[ring].head = rondo_head_number(
 			rondo_load_relaxed(&at->head), map->order);
+		writer->rings[ring].left = map->count;
 		any |= !is_drained(writer, ring);
 	}
 	return any;
@@ -457,6 +587,7 @@ static bool drain_once(struct rondo_writer *writer, bool *out_done)
 		       !rondo_consumer_take_ring(writer->consumer, ring,
 						 &view)) {
 			write_and_release(writer, &view);
+			writer->rings[ring].left--;
 			progress = true;
 		}
 		done &= is_drained(writer, ring);
@@ -546,12 +677,12 @@ static void finish(struct rondo_writer *writer)
 			continue;
 		result = close_ring(writer, ring);
 		if (result)
-			note_error(writer, result);
+			note_lost_packet(writer, result);
 	}
 	rondo_clock_pair(map_of(writer)->clock, &end);
 	result = write_metadata(writer, &end);
-	if (result && !writer->first_error)
-		writer->first_error = result;
+	if (result)
+		note_error(writer, result);
 }
 
 static bool is_inherited(const struct rondo_writer *writer)
@@ -583,6 +714,8 @@ static void destroy(struct rondo_writer *writer)
 	}
 	rondo_consumer_close(writer->consumer);
 	rondo_schema_close(writer->schema);
+	told_close(writer->told);
+	free(writer->copy);
 	free(writer->rings);
 	free(writer->directory);
 	free(writer);
@@ -600,7 +733,33 @@ static int make_trace(struct rondo_writer *writer)
 	result = rondo_os_is_empty(writer->directory);
 	if (result <= 0)
 		return result ? result : -ENOTEMPTY;
-	return write_metadata(writer, &writer->begin);
+	result = write_metadata(writer, &writer->begin);
+	if (!result)
+		writer->told_classes = rondo_schema_classes(writer->schema);
+	return result;
+}
+
+static bool is_same_clock(const struct rondo_map *map)
+{
+	uint8_t boot[16];
+
+	rondo_os_boot_id(boot);
+	return map->clock != RONDO_CLOCK_REALTIME &&
+	       memcmp(boot, map->super->boot_id, sizeof(boot)) == 0;
+}
+
+/* Whoever records in this process is trusted not to write to what is on loan;
+ * of other processes nothing is known. */
+static int make_copy(struct rondo_writer *writer)
+{
+	void *copy = NULL;
+
+	if (!writer->control->attached)
+		return 0;
+	if (posix_memalign(&copy, 4096, map_of(writer)->subbuf_bytes))
+		return -ENOMEM;
+	writer->copy = copy;
+	return 0;
 }
 
 /* What was lost before now is none of this trace's business. */
@@ -649,11 +808,14 @@ static int open_writer(struct rondo_channel *channel, const char *directory,
 	writer->control = control;
 	writer->snapshot = snapshot;
 	writer->pid = rondo_os_pid();
+	writer->same_clock = is_same_clock(&control->map);
 	result = rondo_consumer_open(channel, &writer->consumer);
 	if (!result)
 		result = rondo_os_make_absolute(directory, &writer->directory);
 	if (!result)
 		result = make_rings(writer);
+	if (!result)
+		result = make_copy(writer);
 	if (!result) {
 		rondo_clock_pair(control->map.clock, &writer->begin);
 		result = make_trace(writer);

@@ -5,7 +5,7 @@
 
 # In this order; a stage is the function stage_NAME, with - as _.
 STAGES="build unit record-path nest explore model stress ctf example bench \
-lint headers asan tsan valgrind clang aarch64 coverage install subproject"
+lint headers asan hostile tsan valgrind clang aarch64 coverage install subproject"
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -42,6 +42,7 @@ for stage in $chosen; do
 	lint) packages="$packages clang-format" ;;
 	model) packages="$packages spin" ;;
 	headers | clang) packages="$packages clang" ;;
+	hostile) packages="$packages clang libclang-rt-dev" ;;
 	bench | valgrind) packages="$packages valgrind libc6-dbg" ;;
 	aarch64)
 		[ "$machine" = aarch64 ] ||
@@ -180,6 +181,21 @@ stage_asan()
 	built asan -Dwerror=true -Db_sanitize=address,undefined \
 		-Dexamples=disabled -Dbench=disabled || return
 	suites asan "unit nest stress ctf" -t 2
+}
+
+# Memory that others write to: seeds, what was found before, and somebody who
+# scribbles; then so many inputs of each fuzzer as take some seconds.
+stage_hostile()
+{
+	built asan -Dwerror=true -Db_sanitize=address,undefined \
+		-Dexamples=disabled -Dbench=disabled || return
+	suites asan hostile -t 4 || return
+	for inputs in walk:150000 packet:300000 attach:100000 catalog:40000 \
+			recover:8000; do
+		RONDO_BUILD=$build sh tests/hostile/fuzz --runs \
+			"${inputs%:*}" "${inputs#*:}" || return
+		passed=$((passed + 1))
+	done
 }
 
 # Sequences and fences are invisible to the thread sanitizer: every ring is

@@ -55,6 +55,8 @@ RONDO_API int rondo_writer_open(struct rondo_channel *channel,
  * A record's payload must be as its class says: the C struct (with or without
  * the padding at its end), then the strings and sequences. One that is not
  * would spoil all behind it for readers; it becomes a gap, counted malformed.
+ * Of an attached channel, whose memory others may write to meanwhile, that is
+ * done in a copy.
  *
  * Results: packets written; -EINTR; -EBUSY the thread does it; -ESHUTDOWN a
  *   child of fork; what write(2) returns, -EFBIG before a file size limit.
@@ -91,8 +93,9 @@ RONDO_API int rondo_writer_stats(const struct rondo_writer *writer,
  * open it waits up to twice stall_ms. In a child of fork it gives memory and
  * descriptors back and leaves the trace to the parent.
  *
- * Results: 0; the first error that cost a packet or the last metadata. The
- *   writer is gone either way.
+ * Results: 0; the first error that cost a packet or the last metadata; -EPROTO
+ *   the channel's classes were damaged meanwhile: the trace has those before.
+ *   The writer is gone either way.
  * Context: owner. Progress: blocking. Cost: file system. Ordering: none.
  */
 RONDO_API int rondo_writer_close(struct rondo_writer *writer);
