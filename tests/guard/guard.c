@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What tests/guard/run counts instructions of, under callgrind. valgrind offers
- * no rseq, so the channel is given an area that looks like one and always says
- * CPU 0: the sequences then run as they do where nobody interrupts them. Each
- * function guard_* calls its operation CALLS times; what callgrind counts in it
- * is the same in every run of one build.
+ * What tests/guard/run counts instructions of, under callgrind, and cache lines,
+ * under lackey. valgrind offers no rseq, so the channel is given an area that
+ * looks like one and always says CPU 0: the sequences then run as they do where
+ * nobody interrupts them. Each function guard_* does its operation as often as
+ * `calls` says; what is counted in it is the same in every run of one build.
+ *
+ * usage: guard [lines]   lines: few calls, a mark before and after each
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <rondo/rondo.h>
 
 #include "control.h"
 
 #define CALLS 4096
+#define TRACED 64	/* calls of which each is traced alone */
+#define STACK (1 << 16) /* bytes, more than any operation needs */
 #define GUARDED static __attribute__((noinline, used)) void
+
+static uint64_t calls = CALLS;
+
+/* A store to one of these says that an operation begins; to the last, that it
+ * is over. The tracer is told where they are. */
+static volatile char marks[16];
 
 /* As struct rseq begins: cpu_id_start, cpu_id, rseq_cs. */
 static __thread struct {
@@ -40,9 +51,27 @@ static struct rondo_channel *large, *small, *full;
 static struct rondo_consumer *consumer;
 static uint16_t id;
 
+/* Where this program's variables begin and end, by the linker. */
+extern char __data_start[], _end[];
+
 /* The exported twins, by address: the header's inlines have the same names. */
 int called_record(struct rondo_channel *channel, uint16_t event_id, uint64_t a);
 int called_write(struct rondo_channel *channel, uint16_t event_id, uint64_t a);
+
+/*
+ * Instead of libc's: time does not pass, it is counted, a millisecond each call.
+ * What a consumer looks at again hangs on it, and a machine may be slow.
+ */
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+	static int64_t ms;
+
+	(void)clock;
+	ms++;
+	out->tv_sec = 1700000000 + ms / 1000;
+	out->tv_nsec = ms % 1000 * 1000000;
+	return 0;
+}
 
 static void fail(const char *what, int result)
 {
@@ -108,21 +137,21 @@ record(struct rondo_channel *channel, uint32_t bytes, uint64_t a)
 
 GUARDED guard_inline(void)
 {
-	for (uint64_t i = 0; i < CALLS; i++)
+	for (uint64_t i = 0; i < calls; i++)
 		if (record(large, 16, i))
 			fail("inline", 0);
 }
 
 GUARDED guard_calls(void)
 {
-	for (uint64_t i = 0; i < CALLS; i++)
+	for (uint64_t i = 0; i < calls; i++)
 		if (called_record(large, id, i))
 			fail("calls", 0);
 }
 
 GUARDED guard_write_inline(void)
 {
-	for (uint64_t i = 0; i < CALLS; i++) {
+	for (uint64_t i = 0; i < calls; i++) {
 		uint64_t pair[2] = {i, i};
 
 		if (rondo_write(large, id, pair, sizeof(pair)))
@@ -132,7 +161,7 @@ GUARDED guard_write_inline(void)
 
 GUARDED guard_write_calls(void)
 {
-	for (uint64_t i = 0; i < CALLS; i++)
+	for (uint64_t i = 0; i < calls; i++)
 		if (called_write(large, id, i))
 			fail("write by a call", 0);
 }
@@ -140,14 +169,14 @@ GUARDED guard_write_calls(void)
 /* Each record needs a sub-buffer of its own. */
 GUARDED guard_crossing(void)
 {
-	for (uint64_t i = 0; i < CALLS; i++)
+	for (uint64_t i = 0; i < calls; i++)
 		if (record(small, 2032, i))
 			fail("crossing", 0);
 }
 
 GUARDED guard_refused(void)
 {
-	for (uint64_t i = 0; i < CALLS; i++)
+	for (uint64_t i = 0; i < calls; i++)
 		if (record(full, 16, i) != -ENOBUFS)
 			fail("refused", 0);
 }
@@ -162,29 +191,29 @@ GUARDED guard_take(void)
 			fail("release", 0);
 }
 
-static void take_many(void)
+static void record_to_take(void)
+{
+	if (record(small, 2032, 1))
+		fail("record to take", 0);
+}
+
+/* ---- all of them ---- */
+
+static void count_takes(void)
 {
 	struct rondo_stats stats;
 
 	for (int i = 0; i < CALLS / 4; i++) {
 		for (int k = 0; k < 4; k++)
-			if (record(small, 2032, 1))
-				fail("record to take", 0);
+			record_to_take();
 		guard_take();
 	}
 	rondo_channel_stats(small, &stats);
 	printf("taken %llu\n", (unsigned long long)stats.taken);
 }
 
-int main(void)
+static void count_instructions(void)
 {
-	int result;
-
-	large = make(256 * 1024, RONDO_OVERWRITE);
-	small = make(4096, RONDO_OVERWRITE);
-	full = make(4096, 0);
-	while (record(full, 16, 0) == 0)
-		continue;
 	printf("calls %d\n", CALLS);
 	guard_inline();
 	guard_calls();
@@ -192,10 +221,76 @@ int main(void)
 	guard_write_calls();
 	guard_crossing();
 	guard_refused();
+	count_takes();
+}
+
+static const struct {
+	const char *name;
+	void (*guarded)(void);
+	void (*before)(void); /* each, or NULL */
+} traced[] = {
+	{"inline", guard_inline, NULL},
+	{"calls", guard_calls, NULL},
+	{"write_inline", guard_write_inline, NULL},
+	{"write_calls", guard_write_calls, NULL},
+	{"crossing", guard_crossing, NULL},
+	{"refused", guard_refused, NULL},
+	{"take", guard_take, record_to_take},
+};
+#define OPERATIONS (sizeof(traced) / sizeof(traced[0]))
+
+/*
+ * The first lap is not traced: it writes what stays as it is. The stack, hot
+ * everywhere, and this program's own variables do not count.
+ */
+static void trace_lines(void)
+{
+	const char *frame = __builtin_frame_address(0);
+
+	printf("skip %p %p\nskip %p %p\n", (const void *)(frame - STACK),
+	       (const void *)(frame + STACK), (const void *)__data_start,
+	       (const void *)_end);
+	printf("marks %p\nover %zu\n", (const void *)marks, OPERATIONS);
+	for (size_t i = 0; i < OPERATIONS; i++)
+		printf("mark %zu %s\n", i, traced[i].name);
+	fflush(stdout);
+	calls = 1;
+	for (size_t i = 0; i < OPERATIONS; i++) {
+		void (*const before)(void) = traced[i].before;
+		void (*const guarded)(void) = traced[i].guarded;
+
+		for (int k = 0; k < 2 * TRACED; k++) {
+			if (before)
+				before();
+			if (k >= TRACED)
+				marks[i] = 1;
+			guarded();
+			marks[OPERATIONS] = 1;
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const bool lines = argc == 2 && strcmp(argv[1], "lines") == 0;
+	int result;
+
+	if (argc > 1 && !lines) {
+		fprintf(stderr, "usage: guard [lines]\n");
+		return 2;
+	}
+	large = make(256 * 1024, RONDO_OVERWRITE);
+	small = make(4096, RONDO_OVERWRITE);
+	full = make(4096, 0);
+	while (record(full, 16, 0) == 0)
+		continue;
 	result = rondo_consumer_open(small, &consumer);
 	if (result)
 		fail("rondo_consumer_open", result);
-	take_many();
+	if (lines)
+		trace_lines();
+	else
+		count_instructions();
 	rondo_consumer_close(consumer);
 	rondo_channel_destroy(large);
 	rondo_channel_destroy(small);
