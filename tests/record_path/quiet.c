@@ -27,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rondo/detail/machine.h>
@@ -36,10 +37,10 @@
 #include "support/random.h"
 #include "support/recording.h"
 
-#define THREADS 2u	 /* at most: a CPU is the parent's */
-#define DEPTHS 3u	 /* two signals may nest */
-#define SIGNALS_MIN 100u /* of a thread and a round */
-#define SIGNAL_EVERY 8u	 /* records that the parent reads */
+#define THREADS 2u	  /* at most: a CPU is the parent's */
+#define DEPTHS 3u	  /* two signals may nest */
+#define SIGNALS_MIN 5000u /* of a thread and a round */
+#define SIGNAL_EVERY 2u	  /* records that the parent reads */
 #define RECORDS UINT64_C(10000000)
 #define ROUND UINT64_C(2500000) /* records, at most, by one child */
 
@@ -204,7 +205,7 @@ static void create_channel(const struct setup *setup,
 		.size = sizeof(config),
 		.flags = setup->flags,
 		.subbuf_bytes = 16384,
-		.subbuf_count = 8,
+		.subbuf_count = 64,
 		.spare_count = 2,
 	};
 	const struct rondo_event_class class = {
@@ -361,6 +362,7 @@ static struct rondo_channel *attach(int *status)
 /* Until all has been recorded, or the child died by itself: 0, its status. */
 static int consume(struct rondo_channel *channel)
 {
+	const struct timespec moment = {.tv_nsec = 100000};
 	struct rondo_consumer *consumer;
 	int status = 0;
 
@@ -376,7 +378,8 @@ static int consume(struct rondo_channel *channel)
 		if (!lives(&status))
 			break;
 		send_signals();
-		sched_yield();
+		/* Not the library's sleep: nobody shall wake us. */
+		nanosleep(&moment, NULL);
 	}
 	if (!status) {
 		kill(child, SIGKILL);
