@@ -11,7 +11,8 @@
 #define LAPS 6	     /* bursts that touch every page */
 #define TRIES 5	     /* until the consumer ran during a burst */
 #define LOOKS 50     /* of a consumer that ran */
-#define FILL64 3639  /* records of 64 bytes that fill a sub-buffer */
+#define FILL16 10917 /* records of 16 bytes that fill a sub-buffer */
+#define FILL64 3639  /* of 64 bytes */
 
 enum {
 	RONDO_OVER,
@@ -41,6 +42,7 @@ enum {
 	RSEQ_NONE,
 	RSEQ_SLEEPY,
 	RSEQ_EAGER,
+	RONDO_WOKEN,
 	RONDO64_WOKEN,
 	SUBJECTS,
 	/* Bounds that are no buffers. */
@@ -67,6 +69,14 @@ BENCH_OP static void record_rondo64(uint64_t a, uint64_t b)
 }
 
 /* As often as a sub-buffer fills a sleeper is woken, by a call. */
+BENCH_OP static void record_woken16(uint64_t a, uint64_t b)
+{
+	if (!bench_record(here->channel, 2, a, b))
+		here->refused++;
+	if (a % FILL16 == 0)
+		subject_wake();
+}
+
 BENCH_OP static void record_woken64(uint64_t a, uint64_t b)
 {
 	if (!bench_record(here->channel, 8, a, b))
@@ -205,6 +215,7 @@ static struct subject subjects[SUBJECTS] = {
 	PERF(RSEQ_NONE, PERF_RSEQ, PACE_NONE, false),
 	PERF(RSEQ_SLEEPY, PERF_RSEQ, PACE_SLEEPY, false),
 	PERF(RSEQ_EAGER, PERF_RSEQ, PACE_EAGER, false),
+	RONDO(RONDO_WOKEN, PACE_WOKEN, true, 16),
 	RONDO(RONDO64_WOKEN, PACE_WOKEN, true, 64),
 };
 
@@ -272,9 +283,10 @@ static struct bench_case cases[CASES] = {
 	     RONDO_SLEEPY),
 	CASE(RSEQ_EAGER, "rseq-eager", "  an eager one", record_rseq,
 	     RONDO_EAGER),
+	CASE(RONDO_WOKEN, "rondo-woken", "rondo, overwrite: one is but woken",
+	     record_woken16, RONDO_OVER),
 	CASE(RONDO64_WOKEN, "rondo-64-woken",
-	     "rondo, overwrite, 64 B: one woken, no more", record_woken64,
-	     RONDO64_OVER),
+	     "rondo, overwrite, 64 B: but woken", record_woken64, RONDO64_OVER),
 	CASE(FLOOR16, "floor-16", "floor: clock, header, 16 B", record_floor16,
 	     RONDO_OVER),
 	CASE(FLOOR64, "floor-64", "floor: clock, header, 64 B", record_floor64,
@@ -305,7 +317,7 @@ static struct bench_target targets[] = {
 	AGAINST("8", "perf-style rseq / rondo, eager consumers", RSEQ_EAGER,
 		RONDO_EAGER, 4),
 	WITH("discard, sleepy consumer / overwrite, 16 B", RONDO_SLEEPY,
-	     RONDO_OVER, NULL),
+	     RONDO_OVER, &cases[RONDO_WOKEN]),
 	WITH("  64 B", RONDO64_SLEEPY, RONDO64_OVER, &cases[RONDO64_WOKEN]),
 	WITH("  16 B, woken by every fourth sub-buffer", RONDO_WOKEN4,
 	     RONDO_OVER, NULL),
