@@ -34,7 +34,8 @@ struct rondo_consumer {
 	bool orphaned;	/* the channel's process is gone */
 	bool told_over; /* a wait has said that nothing more will come */
 	int pipe[2];	/* for splices to files; -1: none */
-	struct rondo_loan *loans;
+	struct rondo_loan *loans; /* of all rings, and so on */
+	uint32_t *told;
 	struct rondo_reader readers[];
 };
 
@@ -50,6 +51,16 @@ static void *allocate(size_t count, size_t bytes)
 	return at;
 }
 
+static void free_consumer(struct rondo_consumer *consumer)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (consumer->pipe[i] >= 0)
+			(void)rondo_os_close(consumer->pipe[i]);
+	free(consumer->loans);
+	free(consumer->told);
+	free(consumer);
+}
+
 static struct rondo_consumer *allocate_consumer(struct rondo_control *control)
 {
 	const struct rondo_map *map = &control->map;
@@ -60,31 +71,27 @@ static struct rondo_consumer *allocate_consumer(struct rondo_control *control)
 
 	if (!consumer)
 		return NULL;
+	consumer->pipe[0] = consumer->pipe[1] = -1;
 	consumer->loans = allocate((size_t)map->ring_count * map->spares,
 				   sizeof(struct rondo_loan));
-	if (!consumer->loans) {
-		free(consumer);
+	consumer->told =
+		allocate((size_t)map->ring_count * rondo_map_page_sets(map),
+			 sizeof(*consumer->told));
+	if (!consumer->loans || !consumer->told) {
+		free_consumer(consumer);
 		return NULL;
 	}
 	consumer->control = control;
 	consumer->map = map;
 	consumer->flush_at = RONDO_NEVER;
-	consumer->pipe[0] = consumer->pipe[1] = -1;
 	for (uint32_t i = 0; i < map->ring_count; i++) {
 		consumer->readers[i].map = map;
 		consumer->readers[i].loans =
 			consumer->loans + (size_t)i * map->spares;
+		consumer->readers[i].told =
+			consumer->told + (size_t)i * rondo_map_page_sets(map);
 	}
 	return consumer;
-}
-
-static void free_consumer(struct rondo_consumer *consumer)
-{
-	for (unsigned i = 0; i < 2; i++)
-		if (consumer->pipe[i] >= 0)
-			(void)rondo_os_close(consumer->pipe[i]);
-	free(consumer->loans);
-	free(consumer);
 }
 
 /* Writes our name where the channel's consumer stands, unless that one lives */

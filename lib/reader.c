@@ -128,6 +128,7 @@ int rondo_reader_adopt(struct rondo_reader *reader, uint32_t index, bool *used)
 			set_state(reader, pages, RONDO_PAGES_IN_SLOT);
 	}
 	for (uint32_t pages = 0; pages < rondo_map_page_sets(map); pages++) {
+		reader->told[pages] = UINT32_MAX;
 		if (used[pages])
 			continue;
 		set_state(reader, pages, RONDO_PAGES_SPARE);
@@ -359,14 +360,42 @@ static void note_overwritten(struct rondo_reader *reader, uint32_t pages)
 	clear_mark(reader, pages);
 }
 
-/* A marked page set whose writers are done is like any other again. */
+/* Records committed in a page set that was delivered. Who claims it meanwhile
+ * makes this a number that nobody looks at. */
+static uint64_t records_in(const struct rondo_reader *reader, uint32_t pages)
+{
+	const struct rondo_map *map = reader->map;
+	const char *data = rondo_map_pages(map, reader->index, pages);
+	struct rondo_packet packet;
+	struct rondo_found found;
+	struct rondo_walk walk;
+	uint64_t records = 0;
+
+	load_packet(data, &packet);
+	if (!end_is_sound(map, &packet))
+		return 0;
+	rondo_walk_begin(&walk, data, rondo_align(packet.content_bits / 8, 8),
+			 map->header_bytes, packet.timestamp_begin);
+	walk.end_time = packet.timestamp_end;
+	while (rondo_walk_next(&walk, &found) > 0)
+		records += !found.gap && !found.open;
+	return records;
+}
+
+/*
+ * A marked page set whose writers are done is like any other again. In atomic
+ * mode the copy may have lacked the header of a record whose writer was stopped
+ * before it: then more was committed than was told of.
+ */
 static void unmark(struct rondo_reader *reader, uint32_t pages, uint64_t number)
 {
 	uint64_t *at = rondo_map_slot(reader->map, reader->index, number);
 	uint64_t slot = load_slot(reader, number);
+	uint64_t records;
 
 	if (slot_says(slot, RONDO_SLOT_OPEN, number))
 		return;
+	records = records_in(reader, pages);
 	if (!slot_says(slot, RONDO_SLOT_READABLE, number) ||
 	    /* pairs(licence) release: our copy came before what is written. */
 	    !rondo_cas(at, slot, rondo_slot(pages, RONDO_SLOT_EMPTY, number))) {
@@ -374,6 +403,8 @@ static void unmark(struct rondo_reader *reader, uint32_t pages, uint64_t number)
 		return;
 	}
 	count(&reader->ring->taken, 1);
+	if (records > reader->told[pages])
+		count(&reader->ring->abandoned, records - reader->told[pages]);
 	clear_mark(reader, pages);
 }
 
@@ -686,6 +717,7 @@ static void ship_stalled(struct rondo_reader *reader, struct parcel *parcel,
 	tidy_closed(reader, parcel, &copied);
 	set_state(reader, parcel->pages,
 		  state_with(RONDO_PAGES_QUARANTINED, parcel->number));
+	reader->told[parcel->pages] = (uint32_t)(copied.records + copied.open);
 	reader->marked++;
 	reader->copy = parcel->data;
 	count(&reader->ring->quarantined, 1);

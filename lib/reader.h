@@ -27,11 +27,13 @@ struct rondo_reader {
 	const struct rondo_map *map;
 	struct rondo_ring *ring;
 	struct rondo_loan *loans; /* as many as spares */
-	char *copy;		  /* of a quarantined one, on loan; or NULL */
-	uint64_t cursor;	  /* next number in turn */
-	uint64_t overwritten;	  /* as told in packet_seq_num so far */
-	uint64_t delivered;	  /* at the last flush period; the consumer's */
-	uint64_t last_end;	  /* ticks: end of what was shipped last */
+	uint32_t *told; /* records of each marked page set told of with its copy,
+			 * as shipped or abandoned; UINT32_MAX: not by us */
+	char *copy;	/* of a quarantined one, on loan; or NULL */
+	uint64_t cursor;	 /* next number in turn */
+	uint64_t overwritten;	 /* as told in packet_seq_num so far */
+	uint64_t delivered;	 /* at the last flush period; the consumer's */
+	uint64_t last_end;	 /* ticks: end of what was shipped last */
 	uint64_t stalled_newest; /* those up to it stall since deadline was set */
 	int64_t deadline;	 /* when they are quarantined, monotonic */
 	uint32_t marked;	 /* slots whose sub-buffer was copied out */
