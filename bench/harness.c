@@ -298,7 +298,7 @@ void bench_measure(struct bench *bench)
 double bench_sample_nothing(struct bench_case *one)
 {
 	(void)one;
-	return NAN;
+	return (double)NAN;
 }
 
 void bench_end(struct bench *bench)
