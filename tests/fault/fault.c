@@ -25,6 +25,7 @@
 #include "stage.h"
 
 #define FAILURES_MAX 10
+#define SKIPPED 77
 /* Rates are measured at each so many-th spot. */
 #define RATE_STRIDE 16
 /* More than anything bears without giving way. */
@@ -35,7 +36,7 @@ static enum {
 	BRIEF,	   /* nothing, records, storms */
 	USUAL,	   /* all actions, kills, forks, parks */
 	PAIRS,	   /* ... and pairs: A where a scenario first leads to it */
-	ALL_PAIRS, /* ... in all scenarios, and rates */
+	ALL_PAIRS, /* ... in all scenarios, laps in laps too; and rates */
 } depth = USUAL;
 
 /* What is being done, for whoever has to tell where it went wrong. */
@@ -150,7 +151,8 @@ static bool may(const struct scenario *scenario, const struct action *action)
 	if (scenario->flags & NO_RECORD ||
 	    (scenario->flags & SLOW && action != &actions[ACTION_RECORD]))
 		return false;
-	return !(action->flushes && scenario->flags & NO_FLUSH);
+	return (scenario->flags & action->wants) == action->wants &&
+	       !(scenario->flags & action->hates);
 }
 
 /* What only a run with a fault in it reaches: its retries. */
@@ -184,7 +186,7 @@ static void singles(const struct scenario *scenario,
 {
 	now.outer = action;
 	/* A flush is no handler's business while another one is under way. */
-	now.inner = action->flushes ? &actions[ACTION_RECORD] : action;
+	now.inner = action->hates & NO_FLUSH ? &actions[ACTION_RECORD] : action;
 	for (uint32_t i = 0; i < reached_count; i++) {
 		now.a = reached[i];
 		figures.singles++;
@@ -280,10 +282,12 @@ static void processes(const struct scenario *scenario)
 			continue;
 		harmed[reached[i]] = true;
 		now.a = reached[i];
-		(void)kill_at(scenario, now.a, false);
+		if (depth == ALL_PAIRS || i % 2)
+			(void)kill_at(scenario, now.a, false);
 		if (violations())
 			failed();
-		if (!(scenario->flags & NO_RECORD))
+		if ((depth == ALL_PAIRS || i % 2 == 0) &&
+		    !(scenario->flags & NO_RECORD))
 			(void)kill_at(scenario, now.a, true);
 		if (violations())
 			failed();
@@ -332,7 +336,8 @@ static void play(const struct scenario *scenario)
 	if (depth == USUAL || !may(scenario, &actions[ACTION_FILL]))
 		return;
 	pairs(scenario, &actions[ACTION_RECORD], &actions[ACTION_RECORD]);
-	pairs(scenario, &actions[ACTION_FILL], &actions[ACTION_FILL]);
+	if (depth == ALL_PAIRS)
+		pairs(scenario, &actions[ACTION_FILL], &actions[ACTION_FILL]);
 	for (uint32_t i = 0; i < reached_count; i++)
 		paired[reached[i]] = true;
 }
@@ -428,6 +433,10 @@ static bool prepare(const char *list)
 
 	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		signal(ends[i], on_end);
+	if (!stage_find_cpus()) {
+		printf("skipped: two CPUs are needed\n");
+		exit(SKIPPED);
+	}
 	if (!kill_open() || !spots_load(list) || !park_open())
 		return false;
 	reached = calloc(spots_count(), sizeof(*reached));
@@ -463,6 +472,10 @@ int main(int count, char **words)
 	for (int atomic = 0; atomic < 2; atomic++) {
 		if (!open_stages(atomic))
 			return 1;
+		if (!atomic && stage->control->reason != RONDO_MODE_RSEQ) {
+			printf("skipped: no sequences on this machine\n");
+			return SKIPPED;
+		}
 		play_all();
 		stage = &stages[atomic][0];
 		if (depth == ALL_PAIRS)

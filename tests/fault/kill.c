@@ -128,7 +128,7 @@ static void account(const struct scenario *scenario)
 static void recover(const struct scenario *scenario)
 {
 	stage->damaged = stage->atomic;
-	stage->uncounted = stage->atomic;
+	stage->uncounted = scenario_swaps(scenario);
 	if (!attach()) {
 		violation(BAD_ERROR, 100, 0);
 		return;

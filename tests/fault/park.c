@@ -134,7 +134,7 @@ bool park_at(const struct scenario *scenario, uint32_t spot)
 	hit = start_and_park(scenario, spot);
 	if (hit) {
 		park_figures.parks++;
-		stage->uncounted = stage->atomic || scenario->flags & IN_RSEQ;
+		stage->uncounted = scenario_swaps(scenario);
 		stage_patience(0, 0);
 		go_on();
 		stage_patience(STAGE_PATIENT, 0);

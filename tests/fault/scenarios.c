@@ -462,9 +462,10 @@ static void squash_elsewhere(void)
 	expect(rondo_squash(stage->channel, mark) == -EBUSY, 11, 0);
 	if (stage->atomic)
 		return;
-	/* Ring 1, as if this thread had moved. */
-	mark.ring = 1;
-	mark.head = rondo_load_relaxed(&rondo_map_ring(stage->map, 1)->head);
+	/* As if this thread had moved. */
+	mark.ring = stage_cpus[1];
+	mark.head = rondo_load_relaxed(
+		&rondo_map_ring(stage->map, mark.ring)->head);
 	mark.before = mark.head;
 	expect(rondo_squash(stage->channel, mark) == -EXDEV, 11, 1);
 }
@@ -525,8 +526,8 @@ static void revoked_with_open(void)
 static void beyond_the_rings(void)
 {
 	stage_pin(1);
-	stage->control->gate = 1;
-	stage->channel->gate[RONDO_GATE] = 1;
+	stage->control->gate = stage_cpus[1];
+	stage->channel->gate[RONDO_GATE] = stage_cpus[1];
 }
 
 static void among_the_rings(void)
@@ -570,6 +571,7 @@ static void as_in_a_child(void)
 /* Nothing is done there. */
 static void end_in_a_child(void)
 {
+	struct rondo_consumer *none;
 	struct rondo_record record = early->record;
 
 	(void)rondo_discard(&record);
@@ -578,7 +580,9 @@ static void end_in_a_child(void)
 	record = early->record;
 	(void)rondo_commit_call(stage->channel, record.data, record.head,
 				record.ring_id, record.event_id);
-	(void)rondo_squash(stage->channel, rondo_mark(&record));
+	expect(rondo_squash(stage->channel, rondo_mark(&record)) == -ESHUTDOWN,
+	       22, 0);
+	expect(rondo_consumer_open(stage->channel, &none) == -ESHUTDOWN, 22, 1);
 }
 
 static void as_in_its_parent(void)
@@ -875,9 +879,43 @@ static void stalled_without_a_begin(void)
 
 static void another_consumer(void)
 {
+	struct rondo_consumer *rival;
+
+	expect(rondo_consumer_open(stage->reading, &rival) == -EBUSY, 17, 1);
+	if (stage->kind == STAGE_ATTACHED)
+		expect(rondo_consumer_open(stage->channel, &rival) == -EBUSY,
+		       17, 2);
+	rondo_consumer_close(NULL);
 	rondo_consumer_close(stage->consumer);
 	expect(rondo_consumer_open(stage->reading, &stage->consumer) == 0, 17,
 	       0);
+}
+
+/* A slot that names no pages. */
+static void consumer_of_damage(void)
+{
+	uint64_t *slot = rondo_map_slot(stage->map, stage->index, 0);
+	const uint64_t before = *slot;
+	struct rondo_consumer *none;
+
+	rondo_consumer_close(stage->consumer);
+	*slot |= UINT64_C(0xffff) << RONDO_SLOT_PAGES_SHIFT;
+	expect(rondo_consumer_open(stage->reading, &none) == -EPROTO, 17, 3);
+	*slot = before;
+	expect(rondo_consumer_open(stage->reading, &stage->consumer) == 0, 17,
+	       4);
+}
+
+static void take_of_a_ring(void)
+{
+	struct rondo_view view;
+
+	while (rondo_consumer_take_ring(stage->consumer, stage->index, &view) ==
+	       0) {
+		stage_read(&view);
+		expect(rondo_consumer_release(stage->consumer, &view) == 0, 16,
+		       5);
+	}
 }
 
 static void quarantined(void)
@@ -1041,8 +1079,12 @@ const struct scenario scenarios[] = {
 	 NULL, IN_CONSUMER},
 	{"takes of the last", SOME, stopped_with_some, take_all, start,
 	 IN_CONSUMER},
-	{"another consumer", BOTH, some_to_take, another_consumer, NULL,
+	{"takes of one ring", ALL, some_to_take, take_of_a_ring, NULL,
 	 IN_CONSUMER},
+	{"a consumer of damage", SOME, some_to_take, consumer_of_damage, NULL,
+	 NO_RECORD},
+	{"another consumer", BOTH | ON(ATTACHED), some_to_take,
+	 another_consumer, NULL, IN_CONSUMER},
 	{"another consumer of what was quarantined", BOTH, quarantined,
 	 another_consumer, stop_stalling, IN_CONSUMER},
 	{"two quarantines", ALL, two_stalled, take_kept, commit_two,
@@ -1057,10 +1099,10 @@ const struct scenario scenarios[] = {
 	 take_all, stop_stalling, IN_CONSUMER},
 	{"statistics", SOME, some_to_take, look_at_statistics, NULL, 0},
 	{"a quarantine", ALL, stalled_behind, take_all, stop_stalling,
-	 IN_CONSUMER},
+	 IN_CONSUMER | MAY_END},
 	{"a quarantine that ends", ALL, stalled_behind, commit_and_take,
 	 stop_stalling, IN_CONSUMER},
-	{"a peek", ALL, two_open, peek, commit_both, IN_CONSUMER},
+	{"a peek", ALL, two_open, peek, commit_both, IN_CONSUMER | MAY_END},
 	{"a wait", READ, some_to_take, wait_and_take, NULL, IN_CONSUMER},
 	{"a wait that sleeps", SOME | ON(ATTACHED), put_small,
 	 sleep_for_a_moment, NULL, IN_CONSUMER | SLOW},
@@ -1082,6 +1124,12 @@ bool scenario_plays(const struct scenario *scenario)
 {
 	return (scenario->stages >> stage->kind & 1) &&
 	       !(scenario->flags & (stage->atomic ? IN_RSEQ : IN_ATOMIC));
+}
+
+bool scenario_swaps(const struct scenario *scenario)
+{
+	return stage->atomic ||
+	       (scenario->flags & (IN_RSEQ | NO_FLUSH | SLOW)) != 0;
 }
 
 /* ---- what handlers do ---- */
@@ -1119,12 +1167,13 @@ static void act_fill(void)
 }
 
 const struct action actions[ACTIONS] = {
-	[ACTION_NOTHING] = {"nothing", play_nothing, false},
-	[ACTION_RECORD] = {"record", put_odd, false},
-	[ACTION_CROSS] = {"cross", act_cross, false},
-	[ACTION_DISCARD] = {"discard", act_discard, false},
-	[ACTION_SHRINK] = {"shrink", act_shrink, false},
-	[ACTION_SQUASH] = {"squash", act_squash, false},
-	[ACTION_FILL] = {"fill", act_fill, false},
-	[ACTION_FLUSH] = {"flush", flush, true},
+	[ACTION_NOTHING] = {"nothing", play_nothing, 0, 0},
+	[ACTION_RECORD] = {"record", put_odd, 0, 0},
+	[ACTION_CROSS] = {"cross", act_cross, 0, 0},
+	[ACTION_DISCARD] = {"discard", act_discard, 0, 0},
+	[ACTION_SHRINK] = {"shrink", act_shrink, 0, 0},
+	[ACTION_SQUASH] = {"squash", act_squash, 0, 0},
+	[ACTION_FILL] = {"fill", act_fill, 0, 0},
+	[ACTION_FLUSH] = {"flush", flush, 0, NO_FLUSH},
+	[ACTION_END] = {"end what is open", commit_both, MAY_END, 0},
 };

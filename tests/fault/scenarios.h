@@ -20,6 +20,7 @@
 #define SLOW 0x20u	  /* system calls: only where no other has led */
 #define NO_RECORD 0x40u	  /* handlers cannot record here */
 #define ALL_STALLED 0x80u /* so that nobody else can either */
+#define MAY_END 0x100u	  /* handlers may commit what it left open */
 
 struct scenario {
 	const char *name;
@@ -34,7 +35,7 @@ struct scenario {
 struct action {
 	const char *name;
 	void (*what)(void);
-	bool flushes;
+	unsigned wants, hates; /* flags of a scenario */
 };
 
 enum {
@@ -46,6 +47,7 @@ enum {
 	ACTION_SQUASH,
 	ACTION_FILL,
 	ACTION_FLUSH,
+	ACTION_END,
 	ACTIONS,
 };
 
@@ -54,6 +56,9 @@ extern const uint32_t scenario_count;
 extern const struct action actions[ACTIONS];
 
 bool scenario_plays(const struct scenario *scenario);
+
+/* Whether the head is moved by a swap in it, before what goes with it. */
+bool scenario_swaps(const struct scenario *scenario);
 
 /* A record of so many bytes, inlined. True: committed. */
 bool put(uint32_t bytes);

@@ -93,7 +93,10 @@ bool stage_open(struct stage *out, enum stage_kind kind, bool atomic,
 		const char *path);
 void stage_close(struct stage *which);
 
-void stage_pin(int cpu);
+/* Two CPUs where this thread may run, the lower first. False: there is one. */
+extern uint32_t stage_cpus[2];
+bool stage_find_cpus(void);
+void stage_pin(unsigned which);
 /* How long stalled sub-buffers are waited for, and when idle ones are closed:
  * STAGE_PATIENT and 0 at first. */
 void stage_patience(uint32_t stall_ms, uint32_t flush_ms);
