@@ -136,7 +136,7 @@ double flush_busy(struct bench_case *one)
 	double ns[FLUSHES];
 
 	if (!flush.has_producer)
-		return NAN;
+		return (double)NAN;
 	rondo_channel_stats(flush.busy, &before);
 	start_producer();
 	for (int i = 0; i < FLUSHES; i++) {
@@ -163,7 +163,7 @@ double flush_fence(struct bench_case *one)
 	double ns[FLUSHES];
 
 	if (!flush.has_producer)
-		return NAN;
+		return (double)NAN;
 	start_producer();
 	for (int i = 0; i < FLUSHES; i++) {
 		uint64_t began;

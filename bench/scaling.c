@@ -264,7 +264,7 @@ static void plan_counts(struct plan *plan)
 	}
 }
 
-static char *text(const char *format, ...)
+static __attribute__((format(printf, 1, 2))) char *text(const char *format, ...)
 {
 	va_list arguments;
 	char *line;
