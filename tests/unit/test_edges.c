@@ -122,17 +122,19 @@ static void a_slot_of_long_ago_is_not_where_the_head_is(void **state)
 {
 	const uint64_t long_ago = UINT64_C(3) << (rondo_number_bits(12) - 2);
 	struct rondo_record stalled = {0};
-	struct rondo_loan loans[8];
+	struct rondo_loan loans[16];
 	struct rondo_reader reader;
 	struct rondo_survey survey;
 	uint64_t number, before, *old;
+	uint32_t told[16];
 	bool used[16];
 
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
 	ring.any_order = true;
-	assert_in_range(ring.map->spares, 0, TEST_COUNT(loans));
-	reader = (struct rondo_reader){.map = ring.map, .loans = loans};
+	assert_in_range(rondo_map_page_sets(ring.map), 4, TEST_COUNT(used));
+	reader = (struct rondo_reader){
+		.map = ring.map, .loans = loans, .told = told};
 	assert_int_equal(rondo_reader_adopt(&reader, ring.index, used), 0);
 	number = test_number(&ring);
 	test_reserve(&ring, 16, &stalled);
@@ -296,6 +298,42 @@ static void what_is_overwritten_after_a_take_is_told_by_the_next(void **state)
 	consume_end(&c);
 }
 
+static int heads_read;
+
+/* As the second head is read, by which the record decides: a lap, and more. */
+static void go_round(enum rondo_testpoint at)
+{
+	if (at != RONDO_AT_RESERVE_HEAD_READ || ++heads_read != 2)
+		return;
+	for (int i = 0; i < 7; i++)
+		consume_fill(taken_from);
+}
+
+/* A head that is a lap old has no target: what is there is newer. */
+static void an_old_head_overwrites_nothing_newer(void **state)
+{
+	struct consume c = consume_channel(&keeps_newest);
+	struct rondo_record record = {0};
+	uint32_t readable = 0;
+
+	(void)state;
+	assert_int_equal(rondo_reserve(c.channel, c.id, 2000, &record), 0);
+	assert_int_equal(rondo_commit(&record), 0);
+	taken_from = &c;
+	heads_read = 0;
+	rondo_testpoint_hook = go_round;
+	assert_int_equal(rondo_reserve_call(c.channel, c.id, 2000, &record), 0);
+	rondo_testpoint_hook = NULL;
+	assert_true(heads_read > 2);
+	assert_int_equal(rondo_commit(&record), 0);
+	for (uint32_t k = 0; k < c.map->count; k++)
+		readable += rondo_slot_state(*rondo_map_slot(
+				    c.map, record.ring_id, k)) ==
+			    RONDO_SLOT_READABLE;
+	assert_int_equal(readable, c.map->count - 1);
+	assert_int_equal(rondo_channel_destroy(c.channel), 0);
+}
+
 /* Its number is another process's by now: of which the start says so. */
 static void a_consumer_whose_number_another_has_is_dead(void **state)
 {
@@ -374,6 +412,7 @@ int main(void)
 		EDGE(what_is_delivered_says_that_it_is_committed),
 		EDGE(late_commits_are_counted_for_ring_and_channel),
 		EDGE(what_is_overwritten_after_a_take_is_told_by_the_next),
+		EDGE(an_old_head_overwrites_nothing_newer),
 		EDGE(a_consumer_whose_number_another_has_is_dead),
 		EDGE(a_creator_whose_number_another_has_is_dead),
 		EDGE(a_count_that_was_scribbled_on_does_not_go_back_in_a_trace),
