@@ -7,7 +7,9 @@
  */
 #include "support/test.h"
 
+#include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 
 #include <rondo/detail/sequence.h>
 
@@ -269,11 +271,13 @@ static void a_list_reads_the_clock_between_its_call_and_its_end(void **unused)
 	uint64_t state = seed;
 
 	(void)unused;
-	for (int round = 0; round < 2000; round++) {
+	for (uint32_t round = 0; round < 2000; round++) {
 		uint64_t before;
 
 		fill_both(&state);
-		with_clock(RONDO_SEQ_CLOCK_FENCED, 0, UINT64_MAX);
+		with_clock(round % 2 ? RONDO_SEQ_CLOCK_FENCED :
+				       RONDO_SEQ_CLOCK_READ,
+			   0, UINT64_MAX);
 		before = rondo_ticks_ordered();
 		list_agrees(RONDO_SEQ_DONE);
 		assert_true(before <= tested.sequence.time);
@@ -336,14 +340,17 @@ static void a_locked_one_reads_the_clock_when_asked(void **unused)
 	uint64_t state = seed, before;
 
 	(void)unused;
-	fill_locked(&state);
-	with_clock(RONDO_SEQ_CLOCK_READ, 0, 1);
-	locked_agrees(RONDO_SEQ_FAR);
-	with_clock(RONDO_SEQ_CLOCK_READ, 0, UINT64_MAX);
-	before = rondo_ticks_ordered();
-	locked_agrees(RONDO_SEQ_DONE);
-	assert_true(before <= tested.sequence.time);
-	assert_true(tested.sequence.time <= rondo_ticks_ordered());
+	for (uint32_t clock = RONDO_SEQ_CLOCK_READ;
+	     clock <= RONDO_SEQ_CLOCK_FENCED; clock++) {
+		fill_locked(&state);
+		with_clock(clock, 0, 1);
+		locked_agrees(RONDO_SEQ_FAR);
+		with_clock(clock, 0, UINT64_MAX);
+		before = rondo_ticks_ordered();
+		locked_agrees(RONDO_SEQ_DONE);
+		assert_true(before <= tested.sequence.time);
+		assert_true(tested.sequence.time <= rondo_ticks_ordered());
+	}
 }
 
 /* A record header's time: 40 bits, the clock's at the sequence. */
@@ -438,6 +445,24 @@ static void a_reserve_beyond_the_limit_moves_no_head(void **unused)
 				 RONDO_SEQ_FAR);
 		tested.words[HEADER] = specified.words[HEADER] = 0;
 		assert_same_worlds();
+	}
+}
+
+static void a_reserve_up_to_the_limit_moves_the_head(void **unused)
+{
+	uint64_t state = seed;
+
+	(void)unused;
+	area.id = 1;
+	for (int round = 0; round < 100; round++) {
+		uint64_t now = rondo_ticks_ordered();
+
+		fill_worlds(&state);
+		/* The half that counts: of now, or of the moment after it. */
+		tested.ring.limit = ((now >> 32) + 1) << 32;
+		assert_int_equal(reserve_tested(tested.ring.head, 1),
+				 RONDO_SEQ_DONE);
+		assert_true(tested.ring.head == 1);
 	}
 }
 
@@ -589,6 +614,187 @@ static void each_sequence_names_a_section_with_a_signed_way_out(void **unused)
 	count_agrees(1, RONDO_SEQ_CHANGED);
 	check_descriptor();
 }
+
+#if defined(__x86_64__)
+/*
+ * An abort at each instruction, made as the kernel makes it: the processor
+ * steps, and before the chosen instruction of the section the thread is sent to
+ * the way out.
+ */
+static struct {
+	unsigned at;	/* instruction of the section, from 0 */
+	unsigned steps; /* of the section, so far */
+	bool on;
+} trap;
+
+#define TRAP_FLAG 0x100
+
+static void step_or_abort(int signal, siginfo_t *info, void *context)
+{
+	greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+	const struct descriptor *descriptor =
+		(const struct descriptor *)(uintptr_t)area.rseq_cs;
+
+	(void)signal, (void)info;
+	registers[REG_EFL] |= TRAP_FLAG;
+	if (!trap.on)
+		registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+	if (!trap.on || !descriptor ||
+	    (uint64_t)registers[REG_RIP] - descriptor->start >=
+		    descriptor->length ||
+	    trap.steps++ != trap.at)
+		return;
+	registers[REG_RIP] = (greg_t)descriptor->abort;
+	trap.on = false;
+	registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+}
+
+static int stepped_reserve(void)
+{
+	return reserve_tested(tested.ring.head, 1);
+}
+
+static int stepped_commit(void)
+{
+	const struct rondo_offsets at = offsets();
+
+	return rondo_seq_commit(&tested.ring, &at, 1, tested.ring.head, 1);
+}
+
+static int stepped_count(void)
+{
+	const struct rondo_offsets at = offsets();
+
+	return rondo_seq_count(&tested.ring, &at, 1, tested.ring.head,
+			       refused_of(&tested), 40);
+}
+
+static int stepped_list(void)
+{
+	return rondo_seq_list(&tested.sequence);
+}
+
+static int stepped_locked(void)
+{
+	return rondo_seq_locked(&tested.sequence);
+}
+
+/* Nothing but a word that nobody reads yet. */
+static void assert_changed_at_most(uint64_t *word)
+{
+	assert_true(tested.ring.head == specified.ring.head);
+	if (word)
+		specified.words[word - tested.words] = *word;
+	assert_memory_equal(tested.words, specified.words,
+			    sizeof(tested.words));
+}
+
+static void assert_nothing_changed(void)
+{
+	assert_changed_at_most(NULL);
+}
+
+static void assert_header_at_most(void)
+{
+	assert_changed_at_most(&tested.words[HEADER]);
+}
+
+/* The bytes of the count that has not come. */
+static void assert_other_bytes_at_most(void)
+{
+	struct rondo_tally *tally = refused_of(&tested);
+
+	assert_changed_at_most(&tally->bytes[~tally->count & 1]);
+}
+
+/* So many of the list's stores are done, from the first on, and no other. */
+static void assert_begun(void)
+{
+	const uint64_t time = tested.sequence.time;
+	const struct rondo_store *store = specified.sequence.stores;
+
+	assert_true(tested.ring.head == specified.ring.head);
+	for (; memcmp(tested.words, specified.words, sizeof(tested.words));
+	     store++) {
+		assert_true(store != specified.sequence.end);
+		*store->at = store->value + (time & store->mask);
+	}
+}
+
+struct stepped {
+	int (*run)(void);
+	void (*check)(void);
+};
+
+static const struct stepped stepped[] = {
+	{stepped_reserve, assert_header_at_most},
+	{stepped_commit, assert_nothing_changed},
+	{stepped_count, assert_other_bytes_at_most},
+	{stepped_list, assert_begun},
+	{stepped_locked, assert_nothing_changed},
+};
+
+/* A list whose last store is the head's, on the right id. */
+static void fill_stepped(uint64_t *state, uint32_t clock)
+{
+	fill_both(state);
+	with_clock(clock, 0, UINT64_MAX);
+	tested.sequence.id = area.id = 1;
+	tested.sequence.commit_at = &tested.ring.head;
+	tested.checks[0].at = &tested.ring.head;
+	tested.checks[0].expected = tested.ring.head;
+}
+
+static int run_stepped(int (*run)(void), unsigned at)
+{
+	int result;
+
+	area.rseq_cs = 0;
+	trap.at = at;
+	trap.steps = 0;
+	trap.on = true;
+	raise(SIGTRAP);
+	result = run();
+	trap.on = false;
+	raise(SIGTRAP);
+	return result;
+}
+
+/* How many instructions it has; 0: nothing steps here. */
+static unsigned abort_at_each(const struct stepped *sequence, uint32_t clock,
+			      uint64_t *state)
+{
+	for (unsigned at = 0;; at++) {
+		int result;
+
+		fill_stepped(state, clock);
+		result = run_stepped(sequence->run, at);
+		if (result == RONDO_SEQ_DONE)
+			return trap.steps;
+		assert_int_equal(result, RONDO_SEQ_ABORTED);
+		assert_int_equal(trap.steps, at + 1);
+		sequence->check();
+	}
+}
+
+static void an_abort_at_any_instruction_leaves_the_last_word(void **unused)
+{
+	struct sigaction old, action = {.sa_flags = SA_SIGINFO};
+	uint64_t state = seed;
+	bool steps = true;
+
+	(void)unused;
+	action.sa_sigaction = step_or_abort;
+	assert_int_equal(sigaction(SIGTRAP, &action, &old), 0);
+	for (unsigned i = 0; i < TEST_COUNT(stepped); i++)
+		for (uint32_t clock = RONDO_SEQ_CLOCK_GIVEN;
+		     clock <= RONDO_SEQ_CLOCK_FENCED; clock++)
+			steps &= abort_at_each(&stepped[i], clock, &state) > 2;
+	assert_int_equal(sigaction(SIGTRAP, &old, NULL), 0);
+	if (!steps)
+		skip(); /* valgrind knows no trap flag */
+}
+#endif
 #endif
 
 int main(void)
@@ -608,11 +814,15 @@ int main(void)
 	  cmocka_unit_test(a_reserve_agrees_with_its_specification_when_done),
 	  cmocka_unit_test(a_reserve_stores_nothing_when_head_or_id_are_others),
 	  cmocka_unit_test(a_reserve_beyond_the_limit_moves_no_head),
+	  cmocka_unit_test(a_reserve_up_to_the_limit_moves_the_head),
 	  cmocka_unit_test(a_commit_agrees_with_its_specification),
 	  cmocka_unit_test(a_count_agrees_with_its_specification),
 	  cmocka_unit_test(
 		  no_sequence_lets_in_a_thread_that_the_kernel_does_not_know),
 	  cmocka_unit_test(each_sequence_names_a_section_with_a_signed_way_out),
+#if defined(__x86_64__)
+	  cmocka_unit_test(an_abort_at_any_instruction_leaves_the_last_word),
+#endif
 #endif
 	};
 
