@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "reader.h"
 #include "ring.h"
 #include "walk.h"
 
@@ -594,21 +593,31 @@ static void check_counts(void)
 			(unsigned)discarded, (unsigned)squashed);
 }
 
+void ledger_read_ring(struct ring_reader *out, const struct rondo_map *map,
+		      uint32_t ring)
+{
+	bool used[SUBBUF_COUNT + SPARES_MAX];
+
+	memset(out, 0, sizeof(*out));
+	out->reader.map = map;
+	out->reader.loans = out->loans;
+	out->reader.told = out->told;
+	if (rondo_reader_adopt(&out->reader, ring, used))
+		violate("I-pages: the slots make no sense");
+}
+
 /* Takes all there is, after its patience is at an end. */
 static void take_all(struct rondo_control *control, uint32_t ring)
 {
-	struct rondo_loan loans[SPARES_MAX];
-	struct rondo_reader reader = {.map = &control->map, .loans = loans};
-	bool used[SUBBUF_COUNT + SPARES_MAX];
+	struct ring_reader from;
 	struct ledger_before before;
 	struct rondo_view view;
 	int result;
 
-	if (rondo_reader_adopt(&reader, ring, used))
-		violate("I-pages: the slots make no sense");
+	ledger_read_ring(&from, &control->map, ring);
 	ledger_before(&before);
 	for (unsigned tries = 0; tries < 64; tries++) {
-		result = rondo_reader_take(&reader, true, &view);
+		result = rondo_reader_take(&from.reader, true, &view);
 		if (result == -ENODATA)
 			return;
 		if (result == -EAGAIN) {
@@ -621,7 +630,7 @@ static void take_all(struct rondo_control *control, uint32_t ring)
 		if (result)
 			violate("take says %d", result);
 		ledger_view(&view, &before);
-		if (rondo_reader_release(&reader, &view))
+		if (rondo_reader_release(&from.reader, &view))
 			violate("release fails");
 	}
 	violate("I-progress: takes without an end");
@@ -629,16 +638,14 @@ static void take_all(struct rondo_control *control, uint32_t ring)
 
 static void peek_all(struct rondo_control *control, uint32_t ring)
 {
-	struct rondo_loan loans[SPARES_MAX];
-	struct rondo_reader reader = {.map = &control->map, .loans = loans};
-	bool used[SUBBUF_COUNT + SPARES_MAX];
 	static uint64_t copy[SUBBUF_BYTES / 8];
+	struct ring_reader from;
 	struct ledger_before before;
 	struct rondo_view view;
 
-	(void)rondo_reader_adopt(&reader, ring, used);
+	ledger_read_ring(&from, &control->map, ring);
 	ledger_before(&before);
-	if (rondo_reader_peek(&reader, (char *)copy, &view) == 0) {
+	if (rondo_reader_peek(&from.reader, (char *)copy, &view) == 0) {
 		flag(ring, view.number, NUMBER_COPIED);
 		ledger_view(&view, &before);
 	}

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "reader.h"
 #include "ring.h"
 
 #define SMALL 16u
@@ -28,6 +27,7 @@ struct actor {
 	unsigned agent;
 	struct rondo_reader reader;
 	struct rondo_loan loans[SPARES_MAX];
+	uint32_t told[SUBBUF_COUNT + SPARES_MAX];
 	struct rondo_view held;
 };
 
@@ -142,19 +142,15 @@ static __attribute__((noinline)) void leave_open(const struct actor *actor)
 
 static void begin_reading(struct actor *actor)
 {
-	bool used[SUBBUF_COUNT + SPARES_MAX];
-
-	actor->reader.map = &world->control.map;
-	actor->reader.loans = actor->loans;
 	raw = true;
-	(void)rondo_reader_adopt(&actor->reader, scenario->ring, used);
+	ledger_read_ring(&actor->from, &world->control.map, scenario->ring);
 	raw = false;
 }
 
 static void give_back(struct actor *actor)
 {
 	if (actor->held.data &&
-	    rondo_reader_release(&actor->reader, &actor->held))
+	    rondo_reader_release(&actor->from.reader, &actor->held))
 		violate("release fails");
 	actor->held.data = NULL;
 }
@@ -168,7 +164,7 @@ static __attribute__((noinline)) bool take(struct actor *actor)
 	if (actor->held.data)
 		return false;
 	ledger_before(&before);
-	result = rondo_reader_take(&actor->reader, true, &actor->held);
+	result = rondo_reader_take(&actor->from.reader, true, &actor->held);
 	if (result == -EAGAIN || result == -ENODATA) {
 		actor->held.data = NULL;
 		return false;
@@ -201,7 +197,7 @@ static __attribute__((noinline)) void peek(struct actor *actor)
 	if (explore_memalign(&copy, 8, SUBBUF_BYTES))
 		violate("no memory for a peek");
 	ledger_before(&before);
-	if (rondo_reader_peek(&actor->reader, copy, &view) == 0)
+	if (rondo_reader_peek(&actor->from.reader, copy, &view) == 0)
 		ledger_view(&view, &before);
 	memset(copy, 0, SUBBUF_BYTES);
 	explore_free(copy);
