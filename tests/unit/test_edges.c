@@ -100,23 +100,6 @@ static void bytes_are_not_counted_of_a_size_that_cannot_be(void **state)
 	assert_int_equal(rondo_channel_destroy(ring.channel), 0);
 }
 
-static void a_share_of_no_page_set_is_nobodys(void **state)
-{
-	const uint32_t beyond = UINT16_MAX;
-	struct rondo_place place;
-	int64_t before, *late;
-
-	(void)state;
-	test_ring_create(&ring, &keeps_oldest);
-	place = (struct rondo_place){ring.control, ring.ring, ring.index,
-				     ring.index};
-	late = rondo_map_late(ring.map, ring.index, beyond);
-	before = *late;
-	rondo_ring_late(&place, beyond, test_number(&ring), -1);
-	assert_true(*late == before);
-	test_ring_destroy(&ring);
-}
-
 /* Number of the head in full: next to a slot of very long ago, too. */
 static void a_slot_of_long_ago_is_not_where_the_head_is(void **state)
 {
