@@ -387,7 +387,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EDGE(a_slot_that_names_no_page_set_is_not_claimed),
 		EDGE(bytes_are_not_counted_of_a_size_that_cannot_be),
-		EDGE(a_share_of_no_page_set_is_nobodys),
 		EDGE(a_slot_of_long_ago_is_not_where_the_head_is),
 		EDGE(a_revocation_that_is_left_unfinished_stops_nobody),
 		EDGE(room_in_what_is_open_is_used_whatever_the_hint),
