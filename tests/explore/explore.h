@@ -28,6 +28,7 @@
 #include <rondo/producer.h>
 
 #include "control.h"
+#include "reader.h"
 
 #define AGENTS_MAX 6u /* the last one is who sets up and cleans up */
 #define AGENT_SETUP (AGENTS_MAX - 1)
@@ -235,6 +236,15 @@ enum record_state {
 void ledger_set(unsigned agent, unsigned record, enum record_state state);
 void ledger_payload(unsigned agent, unsigned record, uint64_t *at,
 		    uint32_t bytes);
+
+/* A consumer of one ring, and what belongs to it. */
+struct ring_reader {
+	struct rondo_reader reader;
+	struct rondo_loan loans[SPARES_MAX];
+	uint32_t told[SUBBUF_COUNT + SPARES_MAX];
+};
+void ledger_read_ring(struct ring_reader *out, const struct rondo_map *map,
+		      uint32_t ring);
 
 /* What was committed, and what was taken back, when a copy was begun; a bit for
  * each record. */

@@ -68,7 +68,7 @@ const struct scenario scenarios[] = {
 	 .agents = {{"w", 0}, {"w", 0}, {"w", 0}}, .switches = 4},
 	{"a move", .bytes = TWO, .models = SC, .setup = "w",
 	 .agents = {{"w", 0}, {"w", 0}}, .moves = 1, .switches = 3},
-	{"a move and a flusher", .bytes = TWO, .models = SC, .setup = "w",
+	{"a move and a flusher", .bytes = TWO, .long_models = SC, .setup = "w",
 	 .agents = {{"w", 0}, {"w", 0}, {"f", 1}}, .moves = 1, .switches = 3},
 	{"a commit elsewhere and a flusher", .bytes = TWO, .flags = SCENARIO_QUICK, .models = SC,
 	 .agents = {{"w", 0}, {"f", 1}}, .moves = 1},

@@ -25,9 +25,7 @@
 /* What a script keeps: on its agent's stack. */
 struct actor {
 	unsigned agent;
-	struct rondo_reader reader;
-	struct rondo_loan loans[SPARES_MAX];
-	uint32_t told[SUBBUF_COUNT + SPARES_MAX];
+	struct ring_reader from;
 	struct rondo_view held;
 };
 
@@ -142,9 +140,11 @@ static __attribute__((noinline)) void leave_open(const struct actor *actor)
 
 static void begin_reading(struct actor *actor)
 {
+	const bool was = raw;
+
 	raw = true;
 	ledger_read_ring(&actor->from, &world->control.map, scenario->ring);
-	raw = false;
+	raw = was;
 }
 
 static void give_back(struct actor *actor)
