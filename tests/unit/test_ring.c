@@ -594,13 +594,18 @@ static void a_slot_that_names_no_page_set_is_not_claimed(void **state)
 static void a_late_commit_of_no_page_set_changes_nothing(void **state)
 {
 	struct rondo_place place;
+	int64_t before, *beyond;
 
 	(void)state;
 	test_ring_create(&ring, &geometries[0]);
 	place = (struct rondo_place){ring.control, ring.ring, ring.index,
 				     ring.index};
+	beyond = rondo_map_late(ring.map, ring.index,
+				rondo_map_page_sets(ring.map));
+	before = *beyond;
 	rondo_ring_late(&place, rondo_map_page_sets(ring.map),
 			test_number(&ring), -1);
+	assert_true(*beyond == before);
 	test_record(&ring, 8);
 	test_drain(&ring);
 	test_ring_destroy(&ring);
