@@ -30,6 +30,8 @@
 #include <rondo/detail/atomics.h>
 #include <rondo/detail/machine.h>
 
+#include "testpoint.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -44,17 +46,31 @@
 #define RONDO_OS_RSEQ_WITH_MM_CID 28
 #define RONDO_OS_RSEQ_CPU_ID 4 /* of cpu_id in struct rseq */
 
-/* The result of a call, or -errno; errno stays. */
-#define os_call(call)                              \
-	({                                         \
-		int saved_ = errno;                \
-		__typeof__(call) result_ = (call); \
-		if (result_ < 0) {                 \
-			result_ = -errno;          \
-			errno = saved_;            \
-		}                                  \
-		result_;                           \
+/* The result of a call, or -errno; errno stays. text: the call's, for tests. */
+#define os_make(text, call)                                                \
+	({                                                                 \
+		int saved_ = errno;                                        \
+		__typeof__(call) result_ = RONDO_TESTPOINT_OS(text, call); \
+		if (result_ < 0) {                                         \
+			result_ = -errno;                                  \
+			errno = saved_;                                    \
+		}                                                          \
+		result_;                                                   \
 	})
+#define os_call(call) os_make(#call, call)
+
+/* Of one that returns its error. */
+#define os_error(call)                                     \
+	os_make(#call, ({                                  \
+			int error_ = (call);               \
+			error_ ? (errno = error_, -1) : 0; \
+		}))
+
+#ifdef RONDO_TESTPOINTS
+enum rondo_os_fate (*rondo_testpoint_os)(const struct rondo_os_site *site,
+					 int *out_error);
+uint64_t (*rondo_testpoint_part)(uint64_t bytes);
+#endif
 
 /* glibc 2.35 and later have these; elsewhere their addresses are null. */
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
@@ -187,7 +203,7 @@ int rondo_os_allocate(int fd, uint64_t offset, uint64_t bytes)
 
 		if (result == -EINTR)
 			continue;
-		if (result == -EOPNOTSUPP)
+		if (result == -EOPNOTSUPP || result == -ENOSYS)
 			return os_allocate_by_hand(fd, offset, bytes);
 		if (result)
 			return result;
@@ -247,7 +263,8 @@ int rondo_os_file_id(int fd, struct rondo_file_id *out)
 
 int64_t rondo_os_write(int fd, const void *data, uint64_t bytes)
 {
-	return os_call(syscall(SYS_write, fd, data, (size_t)bytes));
+	return os_call(
+		syscall(SYS_write, fd, data, RONDO_TESTPOINT_PART(bytes)));
 }
 
 int64_t rondo_os_pwrite(int fd, const void *data, uint64_t bytes,
@@ -255,25 +272,26 @@ int64_t rondo_os_pwrite(int fd, const void *data, uint64_t bytes,
 {
 	if (rondo_os_beyond_file_limit(offset + 1))
 		return -EFBIG;
-	return os_call(
-		syscall(SYS_pwrite64, fd, data, (size_t)bytes, (off_t)offset));
+	return os_call(syscall(SYS_pwrite64, fd, data,
+			       RONDO_TESTPOINT_PART(bytes), (off_t)offset));
 }
 
 int64_t rondo_os_read(int fd, void *data, uint64_t bytes)
 {
-	return os_call(syscall(SYS_read, fd, data, (size_t)bytes));
+	return os_call(
+		syscall(SYS_read, fd, data, RONDO_TESTPOINT_PART(bytes)));
 }
 
 int64_t rondo_os_pread(int fd, void *data, uint64_t bytes, uint64_t offset)
 {
-	return os_call(
-		syscall(SYS_pread64, fd, data, (size_t)bytes, (off_t)offset));
+	return os_call(syscall(SYS_pread64, fd, data,
+			       RONDO_TESTPOINT_PART(bytes), (off_t)offset));
 }
 
 int64_t rondo_os_splice(int from, int64_t *from_offset, int to, uint64_t bytes)
 {
 	return os_call(syscall(SYS_splice, from, from_offset, to, NULL,
-			       (size_t)bytes, 0u));
+			       RONDO_TESTPOINT_PART(bytes), 0u));
 }
 
 int rondo_os_pipe(int fds[2])
@@ -313,20 +331,19 @@ int64_t rondo_os_read_file(const char *path, char *out, uint64_t bytes)
 static int os_mmap(void *at, uint64_t bytes, int flags, int fd, uint64_t offset,
 		   void **out)
 {
-	int saved = errno, result;
-	void *got;
+	void *got = NULL;
+	int result;
 
 	if (bytes > SIZE_MAX)
 		return -ENOMEM;
-	got = mmap(at, (size_t)bytes, PROT_READ | PROT_WRITE,
-		   flags | MAP_NORESERVE, fd, (off_t)offset);
-	if (got == MAP_FAILED) {
-		result = -errno;
-		errno = saved;
-		return result;
-	}
-	*out = got;
-	return 0;
+	result = os_call((got = mmap(at, (size_t)bytes, PROT_READ | PROT_WRITE,
+				     flags | MAP_NORESERVE, fd,
+				     (off_t)offset)) == MAP_FAILED ?
+				 -1 :
+				 0);
+	if (!result)
+		*out = got;
+	return result;
 }
 
 int rondo_os_map(int fd, uint64_t offset, uint64_t bytes, void **out)
@@ -810,23 +827,33 @@ int rondo_os_make_absolute(const char *path, char **out)
 	return 0;
 }
 
+/* 1: an entry; 0: there are no more. */
+static int os_read_entry(DIR *stream, struct dirent64 **out)
+{
+	int saved = errno;
+
+	errno = 0;
+	*out = readdir64(stream);
+	if (!*out && errno)
+		return -1;
+	errno = saved;
+	return *out != NULL;
+}
+
 int rondo_os_is_empty(const char *directory)
 {
-	struct dirent64 *entry;
-	int saved = errno, empty = 1;
-	DIR *stream = opendir(directory);
+	DIR *stream = NULL;
+	struct dirent64 *entry = NULL;
+	int empty = 1, result;
 
-	if (!stream) {
-		empty = -errno;
-		errno = saved;
-		return empty;
-	}
-	while (empty && (entry = readdir64(stream)) != NULL)
+	result = os_call((stream = opendir(directory)) ? 0 : -1);
+	if (result)
+		return result;
+	while (empty && (result = os_call(os_read_entry(stream, &entry))) > 0)
 		empty = !strcmp(entry->d_name, ".") ||
 			!strcmp(entry->d_name, "..");
-	closedir(stream);
-	errno = saved;
-	return empty;
+	(void)os_call(closedir(stream));
+	return result < 0 ? result : empty;
 }
 
 int rondo_os_thread_start(const char *name, void *(*run)(void *),
@@ -837,14 +864,14 @@ int rondo_os_thread_start(const char *name, void *(*run)(void *),
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	result = pthread_create(out, NULL, run, argument);
+	result = os_error(pthread_create(out, NULL, run, argument));
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!result)
 		pthread_setname_np(*out, name);
-	return -result;
+	return result;
 }
 
 int rondo_os_thread_join(pthread_t thread)
 {
-	return -pthread_join(thread, NULL);
+	return os_error(pthread_join(thread, NULL));
 }

@@ -11,12 +11,15 @@
 
 #define FILE_MODE 0600u
 
-static bool same_file(int fd, const struct rondo_file_id *id)
+/* 1: it still is; 0: it was closed, or is another; -errno: who knows. */
+static int same_file(int fd, const struct rondo_file_id *id)
 {
 	struct rondo_file_id now;
+	int result = fd < 0 ? -EBADF : rondo_os_file_id(fd, &now);
 
-	return fd >= 0 && rondo_os_file_id(fd, &now) >= 0 &&
-	       now.device == id->device && now.inode == id->inode;
+	if (result < 0)
+		return result == -EBADF ? 0 : result;
+	return now.device == id->device && now.inode == id->inode;
 }
 
 void rondo_stream_init(struct rondo_stream *stream, char *path)
@@ -37,6 +40,9 @@ static int open_file(struct rondo_stream *stream, int flags)
 	result = rondo_os_file_id(fd, &id);
 	if (result < 0) {
 		rondo_os_close(fd);
+		/* It is ours to make again. */
+		if (flags & O_EXCL)
+			rondo_os_unlink(stream->path);
 		return result;
 	}
 	stream->fd = fd;
@@ -65,11 +71,11 @@ static int make_ready(struct rondo_stream *stream)
 
 	if (!stream->id.inode)
 		return open_file(stream, O_CREAT | O_EXCL);
-	if (!same_file(stream->fd, &stream->id)) {
+	result = same_file(stream->fd, &stream->id);
+	if (!result)
 		result = open_again(stream);
-		if (result)
-			return result;
-	}
+	if (result < 0)
+		return result;
 	if (!stream->torn)
 		return 0;
 	result = rondo_os_truncate(stream->fd, stream->bytes);
@@ -109,7 +115,7 @@ int rondo_stream_append(struct rondo_stream *stream, const void *packet,
 		return 0;
 	}
 	stream->torn = true;
-	if (same_file(stream->fd, &stream->id) &&
+	if (same_file(stream->fd, &stream->id) > 0 &&
 	    !rondo_os_truncate(stream->fd, stream->bytes))
 		stream->torn = false;
 	return result;
@@ -125,7 +131,7 @@ void rondo_stream_close(struct rondo_stream *stream)
 
 void rondo_stream_abandon(struct rondo_stream *stream)
 {
-	if (same_file(stream->fd, &stream->id))
+	if (same_file(stream->fd, &stream->id) > 0)
 		rondo_os_close(stream->fd);
 	free(stream->path);
 	rondo_stream_init(stream, NULL);

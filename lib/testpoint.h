@@ -36,6 +36,8 @@ enum rondo_testpoint {
 };
 
 #ifdef RONDO_TESTPOINTS
+#include <stdint.h>
+
 struct rondo_map;
 struct rondo_sequence;
 
@@ -51,6 +53,49 @@ extern void (*rondo_testpoint_overwrite)(const struct rondo_map *map,
 /* Called with each move of a head before it is made. */
 extern void (*rondo_testpoint_move)(const struct rondo_sequence *move);
 
+/* A place in lib/os.c that makes a system call. All of them are in the section
+ * of this name, from __start_rondo_os_sites to __stop_rondo_os_sites. */
+struct rondo_os_site {
+	const char *function;
+	const char *call; /* as it is written */
+	uint64_t reserved;
+};
+
+/* What becomes of a call: as it is; not made; made, and then it fails. A call
+ * that fails does so with *out_error. */
+enum rondo_os_fate {
+	RONDO_OS_CALL,
+	RONDO_OS_REFUSE,
+	RONDO_OS_CALL_AND_FAIL
+};
+
+extern enum rondo_os_fate (*rondo_testpoint_os)(
+	const struct rondo_os_site *site, int *out_error);
+/* How much of so many bytes a transfer is asked for. */
+extern uint64_t (*rondo_testpoint_part)(uint64_t bytes);
+
+#define RONDO_TESTPOINT_OS(text_, call_)                                    \
+	({                                                                  \
+		static const struct rondo_os_site site_                     \
+			__attribute__((section("rondo_os_sites"), used,     \
+				       aligned(8))) = {__func__, text_, 0}; \
+		int told_ = 0;                                              \
+		enum rondo_os_fate fate_ =                                  \
+			rondo_testpoint_os ?                                \
+				rondo_testpoint_os(&site_, &told_) :        \
+				RONDO_OS_CALL;                              \
+		__typeof__(call_) given_ = -1;                              \
+		if (fate_ != RONDO_OS_REFUSE)                               \
+			given_ = (call_);                                   \
+		if (fate_ != RONDO_OS_CALL) {                               \
+			given_ = -1;                                        \
+			errno = told_;                                      \
+		}                                                           \
+		given_;                                                     \
+	})
+#define RONDO_TESTPOINT_PART(bytes) \
+	(size_t)(rondo_testpoint_part ? rondo_testpoint_part(bytes) : (bytes))
+
 #define RONDO_TESTPOINT(at)                       \
 	do {                                      \
 		if (rondo_testpoint_hook)         \
@@ -58,6 +103,8 @@ extern void (*rondo_testpoint_move)(const struct rondo_sequence *move);
 	} while (0)
 #else
 #define RONDO_TESTPOINT(at) ((void)0)
+#define RONDO_TESTPOINT_OS(text, call) (call)
+#define RONDO_TESTPOINT_PART(bytes) (size_t)(bytes)
 #endif
 
 #endif

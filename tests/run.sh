@@ -5,7 +5,8 @@
 
 # In this order; a stage is the function stage_NAME, with - as _.
 STAGES="build unit record-path nest explore model stress ctf example bench \
-lint headers asan hostile tsan valgrind clang aarch64 coverage install subproject"
+lint headers syscalls asan hostile tsan valgrind clang aarch64 \
+coverage install subproject"
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -146,6 +147,7 @@ stage_model() { main_build && suites main model --verbose; }
 stage_stress() { main_build && suites main stress; }
 stage_ctf() { main_build && suites main ctf; }
 stage_example() { main_build && suites main example; }
+stage_syscalls() { main_build && suites main syscalls; }
 stage_bench() { main_build && suites main bench; }
 
 stage_lint() { main_build && suites main lint; }
@@ -189,7 +191,7 @@ stage_hostile()
 {
 	built asan -Dwerror=true -Db_sanitize=address,undefined \
 		-Dexamples=disabled -Dbench=disabled || return
-	suites asan hostile -t 4 || return
+	suites asan "hostile syscalls" -t 4 || return
 	for inputs in walk:150000 packet:300000 attach:100000 catalog:40000 \
 			recover:8000; do
 		RONDO_BUILD=$build sh tests/hostile/fuzz --runs \

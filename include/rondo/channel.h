@@ -175,7 +175,8 @@ RONDO_API int64_t rondo_config_bytes(const struct rondo_config *config);
  * says what was granted. With a path the file must not exist; it is created
  * with mode 0600, survives the process, and is removed when creation fails.
  * Results: 0; what rondo_config_check returns; -EEXIST path; -ENOSPC file
- *   system full; -ENOMEM, -EMFILE, -ENFILE, and what open(2) returns.
+ *   system full; -EFBIG a file size limit; -ENOMEM, -EMFILE, -ENFILE, and what
+ *   open(2), ftruncate(2), fallocate(2), mmap(2) and madvise(2) return.
  * Context: thread. Progress: blocking. Cost: milliseconds (the first of a
  *   process tests rseq). Ordering: a thread that got the handle may record.
  */
@@ -189,12 +190,17 @@ RONDO_API int rondo_channel_create(const struct rondo_config *config,
  *
  * fd: the channel's descriptor; it is duplicated, the caller keeps its own.
  * Results: 0; -EPROTO not a rondo channel, damaged, or of another layout;
- *   -EBADF; -ENOMEM; -EACCES.
+ *   -EBADF; -ENOMEM; -EACCES; what fcntl(2), fstat(2), read(2) and mmap(2)
+ *   return.
  * Context: thread. Progress: blocking. Cost: an mmap. Ordering: none.
  */
 RONDO_API int rondo_channel_attach(int fd, struct rondo_channel **out);
 
-/* The same by the path of a file-backed channel; also -ENOENT and the like. */
+/*
+ * The same by the path of a file-backed channel.
+ *
+ * Results: as rondo_channel_attach, and what open(2) returns.
+ */
 RONDO_API int rondo_channel_attach_path(const char *path,
 					struct rondo_channel **out);
 

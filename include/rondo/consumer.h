@@ -88,7 +88,7 @@ RONDO_API int rondo_consumer_wait(struct rondo_consumer *consumer,
  * not tell that a stall or flush_ms has passed: poll with a timeout as short as
  * these, then rondo_consumer_wait(consumer, 0), which sees to them.
  *
- * Results: the descriptor, the channel's; -EMFILE, -ENFILE, -ENOMEM;
+ * Results: the descriptor, the channel's; -EMFILE, -ENFILE, -ENOMEM, -ENODEV;
  *   -EOPNOTSUPP an attached channel: its producers cannot reach it.
  * Context: owner. Progress: blocking. Cost: the first time eventfd(2).
  * Ordering: none.

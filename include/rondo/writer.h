@@ -38,7 +38,8 @@ struct rondo_writer_stats {
  *   absolute.
  * out: owned by the caller, for rondo_writer_close.
  * Results: 0; -EINVAL; -EBUSY the channel has a consumer; -ENOTEMPTY; what
- *   mkdir(2) and open(2) return; -EPROTO the channel's memory is damaged;
+ *   getcwd(2), mkdir(2), opendir(3), readdir(3), open(2), write(2) and
+ *   rename(2) return; -EPROTO the channel's memory is damaged;
  *   -ESHUTDOWN a child of fork; -ENOMEM.
  * Context: thread. Progress: blocking. Cost: file system. Ordering: none.
  */
@@ -59,7 +60,8 @@ RONDO_API int rondo_writer_open(struct rondo_channel *channel,
  * done in a copy.
  *
  * Results: packets written; -EINTR; -EBUSY the thread does it; -ESHUTDOWN a
- *   child of fork; what write(2) returns, -EFBIG before a file size limit.
+ *   child of fork; what open(2), fstat(2), write(2), ftruncate(2) and rename(2)
+ *   return, -EFBIG before a file size limit; -ENOMEM.
  * Context: owner. Progress: blocking. Cost: the copy into the page cache, and
  *   5 ns for each record. Ordering: none.
  */
@@ -93,9 +95,9 @@ RONDO_API int rondo_writer_stats(const struct rondo_writer *writer,
  * open it waits up to twice stall_ms. In a child of fork it gives memory and
  * descriptors back and leaves the trace to the parent.
  *
- * Results: 0; the first error that cost a packet or the last metadata; -EPROTO
- *   the channel's classes were damaged meanwhile: the trace has those before.
- *   The writer is gone either way.
+ * Results: 0; the first error, as of rondo_writer_step, that cost a packet or
+ *   the last metadata; -EPROTO the channel's classes were damaged meanwhile: the
+ *   trace has those before. The writer is gone either way.
  * Context: owner. Progress: blocking. Cost: file system. Ordering: none.
  */
 RONDO_API int rondo_writer_close(struct rondo_writer *writer);
