@@ -13,6 +13,7 @@
 #include "reader.h"
 #include "support/consume.h"
 #include "support/one_ring.h"
+#include "support/process.h"
 #include "support/trace.h"
 
 static struct test_ring ring;
@@ -44,6 +45,7 @@ static int unhook(void **state)
 	(void)state;
 	rondo_testpoint_hook = NULL;
 	rondo_testpoint_move = NULL;
+	rondo_testpoint_aborts = NULL;
 	return 0;
 }
 
@@ -152,6 +154,48 @@ static void a_revocation_that_is_left_unfinished_stops_nobody(void **state)
 		test_record(&ring, 16);
 		assert_int_equal(rondo_head_mode(test_head(&ring)),
 				 RONDO_HEAD_ATOMIC);
+	}
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
+static int aborts_pretended, fences;
+
+static int eight_aborts(void)
+{
+	return aborts_pretended++ ? 0 : 8;
+}
+
+/* As a sequence does that was in flight: its head is the one of before. */
+static void store_over_the_mark(enum rondo_testpoint at)
+{
+	if (at != RONDO_AT_REVOKING)
+		return;
+	fences++;
+	rondo_store_relaxed(&ring.ring->head,
+			    rondo_head_with_mode(test_head(&ring),
+						 RONDO_HEAD_RSEQ));
+}
+
+/* Each is a system call, in a handler perhaps. */
+static void
+a_record_that_cannot_revoke_gives_up_after_eight_fences(void **state)
+{
+	struct rondo_record record;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	test_record(&ring, 16);
+	if (!ring.ring->atomic_only) {
+		aborts_pretended = fences = 0;
+		rondo_testpoint_aborts = eight_aborts;
+		rondo_testpoint_hook = store_over_the_mark;
+		assert_int_equal(rondo_reserve_call(ring.channel, ring.id, 16,
+						    &record),
+				 -EBUSY);
+		rondo_testpoint_hook = NULL;
+		rondo_testpoint_aborts = NULL;
+		assert_int_equal(fences, 8);
 	}
 	test_drain(&ring);
 	test_ring_destroy(&ring);
@@ -342,6 +386,57 @@ static void a_creator_whose_number_another_has_is_dead(void **state)
 	consume_end(&c);
 }
 
+/* Neither will ever be taken: nobody waits for them. */
+static void a_number_in_a_foreign_slot_is_nothing_to_wait_for(void **state)
+{
+	struct consume c = consume_start(&keeps_oldest);
+	struct rondo_record record = consume_reserve(&c);
+	uint64_t number, *at;
+
+	(void)state;
+	assert_int_equal(rondo_commit(&record), 0);
+	assert_int_equal(rondo_channel_flush(c.channel), 1);
+	number = consume_expect(&c, 1, 1).number;
+	consume_record(&c);
+	assert_int_equal(rondo_channel_stop(c.channel), 0);
+	at = rondo_map_slot(c.map, record.ring_id, number + 2);
+	*at = rondo_slot(rondo_slot_pages(*at), RONDO_SLOT_READABLE,
+			 number - 3);
+	/* And the head is in one that its slot has for another lap. */
+	at = rondo_map_slot(c.map, record.ring_id, number + 1);
+	*at = rondo_slot(rondo_slot_pages(*at), RONDO_SLOT_OPEN, number + 5);
+	consume_nothing(&c, -ENODATA);
+	consume_end(&c);
+}
+
+/* ---- children ---- */
+
+/* A handler may have forked in the middle of a record: what it uses is there. */
+static int look_at_handle(void *argument)
+{
+	const struct rondo_channel *before = argument;
+	const struct rondo_channel *channel = ring.channel;
+
+	TEST_CHILD_CHECK(channel->gate[RONDO_GATE] == 0);
+	TEST_CHILD_CHECK(channel->span == 0);
+	TEST_CHILD_CHECK(channel->rings == before->rings);
+	TEST_CHILD_CHECK(channel->pages == before->pages);
+	TEST_CHILD_CHECK(channel->offsets.rseq == before->offsets.rseq);
+	TEST_CHILD_CHECK(channel->offsets.id == before->offsets.id);
+	return 0;
+}
+
+static void a_childs_handle_leads_to_its_copy_and_lets_nobody_in(void **state)
+{
+	struct rondo_channel before;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	before = *ring.channel;
+	assert_int_equal(test_in_child(look_at_handle, &before), 0);
+	test_ring_destroy(&ring);
+}
+
 /* ---- traces ---- */
 
 /* Readers take a count that goes back for 2^64 losses. */
@@ -389,12 +484,15 @@ int main(void)
 		EDGE(bytes_are_not_counted_of_a_size_that_cannot_be),
 		EDGE(a_slot_of_long_ago_is_not_where_the_head_is),
 		EDGE(a_revocation_that_is_left_unfinished_stops_nobody),
+		EDGE(a_record_that_cannot_revoke_gives_up_after_eight_fences),
+		EDGE(a_childs_handle_leads_to_its_copy_and_lets_nobody_in),
 		EDGE(room_in_what_is_open_is_used_whatever_the_hint),
 		EDGE(the_first_time_after_a_flush_is_read_behind_a_fence),
 		EDGE(what_is_delivered_says_that_it_is_committed),
 		EDGE(late_commits_are_counted_for_ring_and_channel),
 		EDGE(what_is_overwritten_after_a_take_is_told_by_the_next),
 		EDGE(an_old_head_overwrites_nothing_newer),
+		EDGE(a_number_in_a_foreign_slot_is_nothing_to_wait_for),
 		EDGE(a_consumer_whose_number_another_has_is_dead),
 		EDGE(a_creator_whose_number_another_has_is_dead),
 		EDGE(a_count_that_was_scribbled_on_does_not_go_back_in_a_trace),
