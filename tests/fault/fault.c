@@ -276,6 +276,8 @@ static void pairs(const struct scenario *scenario, const struct action *outer,
 
 static void processes(const struct scenario *scenario)
 {
+	if (scenario->flags & SPOILT)
+		return;
 	now.outer = now.inner = NULL;
 	for (uint32_t i = 0; i < reached_count; i++) {
 		if (harmed[reached[i]])
@@ -301,7 +303,7 @@ static void processes(const struct scenario *scenario)
 
 static void parks(const struct scenario *scenario)
 {
-	if (scenario->flags & (NO_RECORD | SLOW))
+	if (scenario->flags & (NO_RECORD | SLOW | SPOILT))
 		return;
 	now.outer = now.inner = NULL;
 	for (uint32_t i = 0; i < reached_count; i++) {
@@ -316,16 +318,15 @@ static void parks(const struct scenario *scenario)
 
 static void play(const struct scenario *scenario)
 {
-	const int last = depth == BRIEF ? ACTION_RECORD : ACTIONS - 1;
-
 	now.scenario = scenario;
 	now.outer = &actions[ACTION_NOTHING];
 	now.inner = NULL;
 	now.b = spots_count();
 	reached_count = 0;
 	find_reached(scenario, 0, spots_count());
-	for (int i = ACTION_NOTHING; i <= last; i++)
-		if (may(scenario, &actions[i]))
+	for (int i = ACTION_NOTHING; i < ACTIONS; i++)
+		if (may(scenario, &actions[i]) &&
+		    (depth != BRIEF || !actions[i].long_form))
 			singles(scenario, &actions[i]);
 	if (!stage->atomic && may(scenario, &actions[ACTION_RECORD]))
 		storms(scenario);

@@ -8,7 +8,10 @@
 #include "scenarios.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "consumer.h"
 #include "inlined.h"
@@ -254,6 +257,14 @@ static void write_whole(int (*write)(struct rondo_channel *, uint16_t,
 	entry->record.data = payload;
 	stage_fill(entry, SMALL + 1);
 	written(entry, write(stage->channel, stage->id, payload, SMALL + 1));
+}
+
+/* Of nothing: only where it is refused. */
+static void write_nothing(void)
+{
+	written(to_write(0),
+		inlined_writev(stage->channel, stage->id, NULL, 0));
+	written(to_write(0), rondo_writev(stage->channel, stage->id, NULL, 0));
 }
 
 static void write_all(void)
@@ -598,6 +609,12 @@ static void gen_comes_round(void)
 	rondo_store_relaxed(&stage->ring->head, stage_head() | RONDO_GEN_MASK);
 }
 
+static void write_all_and_nothing(void)
+{
+	write_all();
+	write_nothing();
+}
+
 static void stopped(void)
 {
 	struct rondo_record record;
@@ -834,6 +851,68 @@ static void commit_two(void)
 	commit_one(second);
 }
 
+/* ---- memory that makes no sense ---- */
+
+static uint64_t spoilt_slot, spoilt_word;
+
+static void spoil_slot(uint64_t number)
+{
+	uint64_t *slot = rondo_map_slot(stage->map, stage->index, number);
+
+	spoilt_slot = number;
+	spoilt_word = *slot;
+	*slot |= UINT64_C(0xffff) << RONDO_SLOT_PAGES_SHIFT;
+}
+
+static void mend_slot(void)
+{
+	*rondo_map_slot(stage->map, stage->index, spoilt_slot) = spoilt_word;
+}
+
+/* The slot that the next crossing wants. */
+static void next_is_spoilt(void)
+{
+	leave_room(0);
+	spoil_slot(stage_number() + 1);
+}
+
+/* The slot of the sub-buffer that is open. */
+static void open_is_spoilt(void)
+{
+	put(SMALL);
+	spoil_slot(stage_number());
+}
+
+/* The slot of one whose late commit is to come. */
+static void closed_is_spoilt(void)
+{
+	closed_early();
+	spoil_slot(stage_number() - 1);
+}
+
+/* It makes its sum 0 all the same: delivered by hand. */
+static void deliver_by_hand(void)
+{
+	mend_slot();
+	rondo_store_relaxed(rondo_map_slot(stage->map, stage->index,
+					   spoilt_slot),
+			    spoilt_word | (uint64_t)RONDO_SLOT_READABLE
+						  << RONDO_SLOT_STATE_SHIFT);
+	rondo_add_relaxed(&stage->ring->aside[RONDO_COUNT_DELIVERED], 1);
+}
+
+static void headers_are_spoilt(void)
+{
+	for (uint32_t i = 0; i < rondo_map_page_sets(stage->map); i++) {
+		uint64_t slot = *rondo_map_slot(stage->map, stage->index, i);
+
+		if (i < stage->map->count)
+			memset(rondo_map_packet(stage->map, stage->index,
+						rondo_slot_pages(slot)),
+			       0xff, RONDO_PACKET_BYTES);
+	}
+}
+
 static struct rondo_packet *oldest_packet(void)
 {
 	uint64_t slot =
@@ -841,6 +920,28 @@ static struct rondo_packet *oldest_packet(void)
 
 	return rondo_map_packet(stage->map, stage->index,
 				rondo_slot_pages(slot));
+}
+
+/* Its only record is none any more. */
+static void without_anything(void)
+{
+	struct entry *entry = open_one(SMALL);
+
+	commit_one(entry);
+	flush();
+	oldest_packet()->magic = 0;
+	memset(oldest_packet() + 1, 0xff,
+	       stage->map->subbuf_bytes - RONDO_PACKET_BYTES);
+	stage->damaged = true;
+	entry->outcome = LANE_SQUASHED;
+}
+
+static void with_a_time_to_come(void)
+{
+	deliver(1);
+	oldest_packet()->timestamp_begin = UINT64_MAX / 2;
+	oldest_packet()->magic = 0;
+	stage->damaged = true;
 }
 
 static void without_a_header(void)
@@ -910,6 +1011,7 @@ static void take_of_a_ring(void)
 {
 	struct rondo_view view;
 
+	(void)rondo_consumer_cursor(stage->consumer, stage->index);
 	while (rondo_consumer_take_ring(stage->consumer, stage->index, &view) ==
 	       0) {
 		stage_read(&view);
@@ -950,6 +1052,76 @@ static void be_woken(void)
 {
 	rondo_consumer_wake(stage->consumer);
 	expect(rondo_consumer_wait(stage->consumer, -1) >= 0, 18, 2);
+}
+
+static void reopen(void)
+{
+	alive();
+	rondo_consumer_close(stage->consumer);
+	expect(rondo_consumer_open(stage->reading, &stage->consumer) == 0, 17,
+	       5);
+}
+
+static void dead_and_empty(void)
+{
+	creator = stage->map->super->pid;
+	stage->map->super->pid = 0;
+}
+
+static void behind_a_stalled_one(void)
+{
+	closed_early();
+	deliver(1);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+static void alarms(bool on)
+{
+	const struct sigaction action = {.sa_handler = on_alarm};
+	const struct itimerval every = {{0, on ? 200 : 0}, {0, on ? 200 : 0}};
+
+	if (on)
+		sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+}
+
+static void alarmed(void)
+{
+	alarms(true);
+}
+
+static void not_alarmed(void)
+{
+	alarms(false);
+}
+
+static void wait_for_an_alarm(void)
+{
+	int result = rondo_consumer_wait(stage->consumer, -1);
+
+	expect(result >= 0 || result == -EINTR, (uint64_t)-result, 18);
+}
+
+static void without_a_descriptor(void)
+{
+	int fd = stage->control->event_fd;
+
+	if (fd >= 0)
+		close(fd);
+	stage->control->event_fd = -1;
+	some_to_take();
+}
+
+static void nothing_but_open(void)
+{
+	struct entry *entry = open_one(SMALL);
+
+	commit_one(entry);
+	squash_one(entry);
 }
 
 static void arm(void)
@@ -1037,11 +1209,22 @@ const struct scenario scenarios[] = {
 	{"a thread without a ring", ALL, beyond_the_rings, put_small,
 	 among_the_rings, 0},
 	{"threads without ids", ALL, without_ids, all_without_ids, with_ids,
-	 NO_FLUSH | IN_ATOMIC},
+	 NO_FLUSH},
 	{"a child's ends", ALL, as_in_a_child, end_in_a_child, as_in_its_parent,
 	 NO_RECORD},
 	{"squashes when gen comes round", ALL, gen_comes_round, squash_both,
 	 NULL, 0},
+	{"writes to a full ring", ON(DISCARD) | ON(FULL_HEADERS),
+	 full_and_closed, write_all_and_nothing, NULL, 0},
+	{"writes of a thread without a ring", ON(DISCARD), beyond_the_rings,
+	 write_all, among_the_rings, 0},
+	{"a slot without sense", ALL, next_is_spoilt, put_small, mend_slot,
+	 NO_FLUSH | SPOILT},
+	{"a slot without sense, where it is", ALL, open_is_spoilt, call_small,
+	 mend_slot, NO_FLUSH | ALL_STALLED | SPOILT},
+	{"a slot without sense, to be delivered", SOME, closed_is_spoilt,
+	 commit_early, deliver_by_hand, NO_RECORD | SPOILT},
+	{"pages without sense", ALL, headers_are_spoilt, put_small, NULL, 0},
 	{"a squash elsewhere", ALL, put_small, squash_elsewhere, NULL, 0},
 	{"a record that finds it being revoked", ALL, revoking, put_small, NULL,
 	 IN_RSEQ},
@@ -1082,7 +1265,7 @@ const struct scenario scenarios[] = {
 	{"takes of one ring", ALL, some_to_take, take_of_a_ring, NULL,
 	 IN_CONSUMER},
 	{"a consumer of damage", SOME, some_to_take, consumer_of_damage, NULL,
-	 NO_RECORD},
+	 NO_RECORD | SPOILT},
 	{"another consumer", BOTH | ON(ATTACHED), some_to_take,
 	 another_consumer, NULL, IN_CONSUMER},
 	{"another consumer of what was quarantined", BOTH, quarantined,
@@ -1093,6 +1276,19 @@ const struct scenario scenarios[] = {
 	 IN_CONSUMER},
 	{"a take of what has no time", ALL, without_a_time, take_all, NULL,
 	 IN_CONSUMER},
+	{"a take of what has a time to come", ALL, with_a_time_to_come,
+	 take_all, NULL, IN_CONSUMER},
+	{"a take of what has nothing", ALL, without_anything, take_all, NULL,
+	 IN_CONSUMER},
+	{"takes beside a slot without sense", SOME, open_is_spoilt, take_all,
+	 mend_slot, NO_RECORD | SPOILT},
+	{"a peek at a slot without sense", SOME, open_is_spoilt, peek,
+	 mend_slot, NO_RECORD | SPOILT},
+	{"a peek at nothing", SOME, play_nothing, peek, NULL, IN_CONSUMER},
+	{"a peek at what is empty", SOME, nothing_but_open, peek, NULL,
+	 IN_CONSUMER},
+	{"takes of what a dead one did not leave", ON(ATTACHED), dead_and_empty,
+	 take_all, reopen, NO_RECORD | SLOW},
 	{"a quarantine of what has no end", ALL, stalled_without_an_end,
 	 take_all, stop_stalling, IN_CONSUMER},
 	{"a quarantine of what has no begin", ALL, stalled_without_a_begin,
@@ -1106,6 +1302,15 @@ const struct scenario scenarios[] = {
 	{"a wait", READ, some_to_take, wait_and_take, NULL, IN_CONSUMER},
 	{"a wait that sleeps", SOME | ON(ATTACHED), put_small,
 	 sleep_for_a_moment, NULL, IN_CONSUMER | SLOW},
+	{"a wait behind a stalled one", SOME | ON(ATTACHED),
+	 behind_a_stalled_one, sleep_for_a_moment, commit_early,
+	 IN_CONSUMER | SLOW},
+	{"a wait for a dead one", ON(ATTACHED), dead_and_empty,
+	 sleep_for_a_moment, reopen, NO_RECORD | SLOW},
+	{"a wait that a signal ends", SOME | ON(ATTACHED), alarmed,
+	 wait_for_an_alarm, not_alarmed, IN_CONSUMER | SLOW},
+	{"arming for the first time", SOME, without_a_descriptor, arm,
+	 say_awake, IN_CONSUMER},
 	{"a wait that flushes", SOME, idle, wait_for_a_flush, patient,
 	 IN_CONSUMER | SLOW},
 	{"a wait that is woken", SOME, put_small, be_woken, NULL, IN_CONSUMER},
@@ -1123,7 +1328,7 @@ const uint32_t scenario_count = TEST_COUNT(scenarios);
 bool scenario_plays(const struct scenario *scenario)
 {
 	return (scenario->stages >> stage->kind & 1) &&
-	       !(scenario->flags & (stage->atomic ? IN_RSEQ : IN_ATOMIC));
+	       !(scenario->flags & IN_RSEQ && stage->atomic);
 }
 
 bool scenario_swaps(const struct scenario *scenario)
@@ -1142,6 +1347,11 @@ static void act_cross(void)
 static void act_discard(void)
 {
 	discard_one(open_one(SMALL));
+}
+
+static void act_stop(void)
+{
+	rondo_channel_stop(stage->channel);
 }
 
 static void act_shrink(void)
@@ -1169,11 +1379,12 @@ static void act_fill(void)
 const struct action actions[ACTIONS] = {
 	[ACTION_NOTHING] = {"nothing", play_nothing, 0, 0},
 	[ACTION_RECORD] = {"record", put_odd, 0, 0},
-	[ACTION_CROSS] = {"cross", act_cross, 0, 0},
-	[ACTION_DISCARD] = {"discard", act_discard, 0, 0},
-	[ACTION_SHRINK] = {"shrink", act_shrink, 0, 0},
-	[ACTION_SQUASH] = {"squash", act_squash, 0, 0},
+	[ACTION_CROSS] = {"cross", act_cross, 0, 0, true},
+	[ACTION_DISCARD] = {"discard", act_discard, 0, 0, true},
+	[ACTION_SHRINK] = {"shrink", act_shrink, 0, 0, true},
+	[ACTION_SQUASH] = {"squash", act_squash, 0, 0, true},
 	[ACTION_FILL] = {"fill", act_fill, 0, 0},
 	[ACTION_FLUSH] = {"flush", flush, 0, NO_FLUSH},
+	[ACTION_STOP] = {"stop", act_stop, KEEPS_ROOM, 0},
 	[ACTION_END] = {"end what is open", commit_both, MAY_END, 0},
 };

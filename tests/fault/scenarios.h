@@ -16,10 +16,10 @@
 #define IN_RSEQ 0x2u	  /* of channels with sequences only */
 #define IN_CONSUMER 0x4u  /* handlers interrupt the consumer */
 #define KEEPS_ROOM 0x8u	  /* another thread may record before it ends */
-#define IN_ATOMIC 0x10u	  /* of channels without only */
 #define SLOW 0x20u	  /* system calls: only where no other has led */
 #define NO_RECORD 0x40u	  /* handlers cannot record here */
 #define ALL_STALLED 0x80u /* so that nobody else can either */
+#define SPOILT 0x200u	  /* its memory makes no sense meanwhile */
 #define MAY_END 0x100u	  /* handlers may commit what it left open */
 
 struct scenario {
@@ -36,6 +36,7 @@ struct action {
 	const char *name;
 	void (*what)(void);
 	unsigned wants, hates; /* flags of a scenario */
+	bool long_form;	       /* leads nowhere that the others do not */
 };
 
 enum {
@@ -48,6 +49,7 @@ enum {
 	ACTION_FILL,
 	ACTION_FLUSH,
 	ACTION_END,
+	ACTION_STOP,
 	ACTIONS,
 };
 

@@ -270,7 +270,7 @@ static void check_view(const struct rondo_view *view)
 		violation(TIME_OUTSIDE, view->time_begin, view->time_end);
 	if (view->flags & RONDO_VIEW_DAMAGED && !stage->damaged)
 		violation(BAD_PACKET, view->number, view->flags);
-	if (view->flags & RONDO_VIEW_LATE)
+	if (view->flags & (RONDO_VIEW_LATE | RONDO_VIEW_DAMAGED))
 		return;
 	if (view->time_begin < *last)
 		violation(TIME_BACKWARDS, view->time_begin, *last);
@@ -427,6 +427,7 @@ void stage_end(void)
 	const char *why;
 	int result;
 
+	(void)rondo_channel_start(stage->channel);
 	result = rondo_channel_flush(stage->channel);
 	if (result < 0)
 		violation(BAD_ERROR, (uint64_t)-result, 1);
