@@ -114,6 +114,7 @@
 #define HEAD_LAST 23	   /* look: the head after the slots */
 #define NO_ABORT_BOUND 24  /* reserve: tries its sequence for ever */
 #define WAIT_REVOKED 25	   /* reserve: leaves REVOKING to the flusher */
+#define UNTOLD 30	   /* unmark: what the copy lacked is not counted */
 #define COMPARE_LESS 26	   /* numbers compared by <, not by distance */
 #define ADD_NOTHING_SEEN 27 /* closed: a closer that sees 0 goes away */
 #define COMMIT_REVOKING 28 /* commit: takes REVOKING for RSEQ */
@@ -152,15 +153,19 @@
 #define STATE(s) (((s) >> 5) & 3)
 #define FULL(s) ((s) & 31)
 
-/* A head's number wraps at NUMBERS, a slot's at twice that. As in the real ring,
- * what is compared must not be further apart than half of it: a run of so many
- * sub-buffers that a slot is left alone for that long needs more. */
+/* A head's number wraps at NUMBERS, a slot's at FULLS. As in the real ring,
+ * what is compared must not be further apart than half of NUMBERS: a slot that
+ * is passed over keeps its number for two laps. */
 #if N == 3
 #define NUMBERS 15
+#define FULLS 30
+#elif N == 4
+#define NUMBERS 28
+#define FULLS 28
 #else
 #define NUMBERS 16
+#define FULLS 32
 #endif
-#define FULLS (2 * NUMBERS)
 #define FIRST (FULLS - 1)
 #define AT(number) ((number) % N)
 #define NEXT(number) (((number) + 1) % NUMBERS)
@@ -192,8 +197,11 @@ short slot[N];
 short late[PAGE_SETS];
 byte end_of[PAGE_SETS];	   /* records, and HAS_GAP: an empty gap behind them */
 byte number_of[PAGE_SETS]; /* as the packet header has it */
-byte unit[PAGE_SETS * C];  /* a record's place: number and state of its header */
+byte unit[PAGE_SETS * C];  /* a record's header: its number and state */
 byte marked[PAGE_SETS];	   /* 1 + the number that quarantine copied; 0 none */
+#ifdef QUARANTINE
+byte told[PAGE_SETS]; /* records that the copy had, open ones too */
+#endif
 short hint;
 byte limit;		   /* number of the sub-buffer whose limit it is */
 bit asked, flush_lock;
@@ -1334,11 +1342,23 @@ inline release() {
 	}
 #endif
 
-/* unmark: its writers are done; it was shipped */
+/* unmark: its writers are done; it was shipped. In atomic mode the copy may
+ * have come between a move and its header: then more was committed than was
+ * told. */
 inline unmark(i) {
 	d_step {
-		wipe(PAGES(slot[i]));
-		slot[i] = SLOT(PAGES(slot[i]), EMPTY, FULL(slot[i]))
+		word = slot[i];
+		k = 0;
+		count_committed(PAGES(word), FULL(word),
+				end_of[PAGES(word)] & 7, k);
+		abandoned = abandoned + (k > told[PAGES(word)] &&
+					 TWIN != UNTOLD ->
+			k - told[PAGES(word)] : 0);
+		told[PAGES(word)] = 0;
+		wipe(PAGES(word));
+		slot[i] = SLOT(PAGES(word), EMPTY, FULL(word));
+		word = 0;
+		k = 0
 	}
 }
 
@@ -1346,8 +1366,12 @@ inline unmark(i) {
  * does not, whatever becomes of it */
 inline ship_stalled() {
 	h = 0;
+	told[PAGES(word)] = 0;
 	do
 	:: h < C ->
+		told[PAGES(word)] = told[PAGES(word)] +
+			(copy[h] == UNIT(FULL(word), COMMITTED)) +
+			(copy[h] == UNIT(FULL(word), OPEN_RECORD));
 		if
 		:: copy[h] == UNIT(FULL(word), COMMITTED) -> got++
 		:: else ->
@@ -1476,9 +1500,9 @@ inline take_in_turn() {
 
 /* ---- what must hold when all is quiet ---- */
 
-/* In atomic mode quarantine may come between a move and its header: then it
- * does not see that a record is open there. */
-#define MAY_LACK_HEADER (START == ATOMIC || HERE + ELSEWHERE > 0)
+/* Nobody can tell what a copy lacked whose page set was never delivered, or was
+ * overwritten before it was looked at again. */
+#define MAY_BE_UNTOLD (killed || OVERWRITES)
 
 inline check_quiet() {
 	d_step {
@@ -1499,7 +1523,7 @@ inline check_quiet() {
 		od;
 		HOLDS(I_count, got + word + squashed + overwritten + unseen ==
 			       committed);
-		HOLDS(I_count, unseen <= abandoned || MAY_LACK_HEADER);
+		HOLDS(I_count, unseen <= abandoned || MAY_BE_UNTOLD);
 		HOLDS(I_count, killed ||
 			       committed + refused + aside + discarded ==
 				R1 + (P - 1) * R);
