@@ -33,6 +33,8 @@
 #define EMPTY_PACKET_BYTES 4096u
 #define DRAIN_NS INT64_C(1000000) /* between looks at stragglers */
 #define SNAPSHOT_TRIES 8
+/* Beyond it counts are damage; readers take the largest for none at all. */
+#define COUNT_MAX (UINT64_MAX >> 8)
 
 struct ring_streams {
 	struct rondo_stream main;
@@ -307,7 +309,8 @@ static int append(struct rondo_writer *writer, struct rondo_stream *stream,
 
 /* ---- packets ---- */
 
-/* Records refused since the writer was opened: their sum; by cause in out. */
+/* Records refused since the writer was opened: their sum; by cause in out. A
+ * count that cannot be is 0: readers get the one before. */
 static uint64_t refused_since(const struct ring_streams *streams,
 			      const uint64_t refused[RONDO_CAUSES],
 			      uint64_t out[RONDO_CAUSES])
@@ -319,6 +322,8 @@ static uint64_t refused_since(const struct ring_streams *streams,
 		out[i] = refused[i] > streams->base[i] ?
 				 refused[i] - streams->base[i] :
 				 0;
+		if (out[i] > COUNT_MAX)
+			out[i] = 0;
 		sum += out[i];
 	}
 	return sum;
@@ -406,19 +411,16 @@ static int append_main(struct rondo_writer *writer,
 		       struct rondo_packet *packet)
 {
 	struct ring_streams *streams = &writer->rings[view->ring];
-	/* The consumer counts in the channel's memory. */
-	uint64_t seq = view->seq < streams->seq ? streams->seq + 1 :
-						  view->seq + 1;
 	int result = open_stream(writer, view, packet->events_discarded);
 
 	if (!result) {
 		if (packet->events_discarded < streams->main.discarded)
 			packet->events_discarded = streams->main.discarded;
 		packet->stream_instance_id = view->ring;
-		packet->packet_seq_num = seq;
+		packet->packet_seq_num = view->seq + 1;
 		result = append(writer, &streams->main, packet);
 	}
-	streams->seq = seq;
+	streams->seq = view->seq + 1;
 	streams->number = view->number;
 	return result;
 }
@@ -461,6 +463,7 @@ static uint64_t latest_time(const struct rondo_writer *writer)
 static struct rondo_view own_view(const struct rondo_writer *writer,
 				  const struct rondo_view *view)
 {
+	const struct ring_streams *streams = &writer->rings[view->ring];
 	const uint64_t latest = latest_time(writer);
 	struct rondo_view own = *view;
 
@@ -474,6 +477,9 @@ static struct rondo_view own_view(const struct rondo_writer *writer,
 		own.time_begin = latest;
 	if (own.time_end > latest)
 		own.time_end = latest;
+	/* The consumer counts in the channel's memory. */
+	if (own.seq < streams->seq || own.seq > COUNT_MAX)
+		own.seq = streams->seq;
 	return own;
 }
 

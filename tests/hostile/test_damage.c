@@ -167,6 +167,26 @@ static void numbers_of_packets_never_go_back(void **state)
 	both_end(&both);
 }
 
+/* The largest number makes babeltrace2 fail an assertion. */
+static void counts_that_cannot_be_are_not_passed_on(void **state)
+{
+	struct both both = both_begin(0);
+	struct rondo_writer *writer = write_to(&both);
+	struct rondo_packet *packet;
+	uint64_t first = rondo_load_relaxed(&both.ring->cursor);
+
+	(void)state;
+	rondo_store_relaxed(&both.ring->shipped, UINT64_MAX - 1);
+	consume_deliver(&both.own, 3);
+	packet = packet_of(&both, first);
+	packet->refused[0] = UINT64_MAX;
+	consume_deliver(&both.own, 3);
+	assert_int_equal(rondo_writer_step(writer, 0), 2);
+	assert_int_equal(rondo_writer_close(writer), 0);
+	assert_int_equal(records_of(&both), 7);
+	both_end(&both);
+}
+
 /* ---- what feeds a drain for ever ---- */
 
 static struct both *fed;
@@ -301,6 +321,7 @@ int main(void)
 		cmocka_unit_test(
 			a_packet_of_the_far_future_does_not_spoil_the_trace),
 		cmocka_unit_test(numbers_of_packets_never_go_back),
+		cmocka_unit_test(counts_that_cannot_be_are_not_passed_on),
 		cmocka_unit_test(a_writer_that_is_fed_for_ever_closes),
 		cmocka_unit_test(
 			a_head_that_no_slot_knows_ends_nothing_but_its_sub_buffer),
