@@ -17,6 +17,7 @@
 #define CHOICES_MAX 48u
 #define SAVED_BYTES (UINT64_C(512) << 20)
 #define ALONE_STEPS 600u
+#define TABLE_BITS_MIN 14u
 
 /* What may happen next. */
 enum transition_kind {
@@ -42,8 +43,8 @@ struct node {
 static struct node *nodes;
 static uint32_t depth;
 static char *saved;
-static uint64_t *table;
-static uint64_t table_mask, table_used;
+static uint64_t *table, *other_table;
+static uint64_t table_mask, table_used, table_limit;
 static jmp_buf back_to_search;
 
 void violate(const char *format, ...)
@@ -64,39 +65,50 @@ void violate(const char *format, ...)
 
 /* ---- states that were met ---- */
 
-static void table_create(uint32_t bits)
+/* Empty and small again. */
+static void table_clear(void)
 {
-	static uint32_t has;
-
-	if (!has) {
-		table = mmap(NULL, UINT64_C(8) << bits, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			     0);
-		(void)madvise(table, UINT64_C(8) << bits, MADV_HUGEPAGE);
-		has = bits;
-	} else if (table_used > table_mask / 64) {
-		memset(table, 0, UINT64_C(8) << has);
-	} else {
-		(void)madvise(table, UINT64_C(8) << has, MADV_DONTNEED);
-	}
-	table_mask = (UINT64_C(1) << has) - 1;
+	table_mask = (UINT64_C(1) << TABLE_BITS_MIN) - 1;
 	table_used = 0;
+	memset(table, 0, (table_mask + 1) * sizeof(*table));
+}
+
+static uint64_t *table_place(uint64_t *in, uint64_t hash)
+{
+	uint64_t at = hash & table_mask;
+
+	while (in[at] && in[at] != hash)
+		at = (at + 1) & table_mask;
+	return &in[at];
+}
+
+/* Twice as large, in the other half of the memory for it. */
+static void table_grow(void)
+{
+	const uint64_t count = table_mask + 1;
+	uint64_t *old = table;
+
+	table = other_table;
+	other_table = old;
+	table_mask = 2 * count - 1;
+	(void)madvise(table, 2 * count * sizeof(*table), MADV_HUGEPAGE);
+	memset(table, 0, 2 * count * sizeof(*table));
+	for (uint64_t i = 0; i < count; i++)
+		if (old[i])
+			*table_place(table, old[i]) = old[i];
+	(void)madvise(old, count * sizeof(*old), MADV_DONTNEED);
 }
 
 /* True: it is new. */
 static bool table_add(uint64_t hash)
 {
-	uint64_t at = hash & table_mask;
+	uint64_t *at = table_place(table, hash ? hash : 1);
 
-	if (!hash)
-		hash = 1;
-	while (table[at]) {
-		if (table[at] == hash)
-			return false;
-		at = (at + 1) & table_mask;
-	}
-	table[at] = hash;
-	table_used++;
+	if (*at)
+		return false;
+	*at = hash ? hash : 1;
+	if (++table_used > table_mask / 4 * 3 && table_mask < table_limit)
+		table_grow();
 	return true;
 }
 
@@ -493,21 +505,24 @@ static void *reserve_memory(uint64_t bytes)
 	return at;
 }
 
-static void create(void)
+static void create(uint32_t table_bits)
 {
 	if (nodes)
 		return;
+	table = reserve_memory(UINT64_C(8) << table_bits);
+	other_table = reserve_memory(UINT64_C(8) << table_bits);
+	table_limit = (UINT64_C(1) << table_bits) - 1;
 	nodes = reserve_memory(DEPTH_MAX * sizeof(*nodes));
 	saved = reserve_memory(SAVED_BYTES);
 }
 
 bool search(const struct search_limits *limits, struct search_result *out)
 {
-	create();
+	create(limits->table_bits);
 	/* What was learnt on the way to a violation changes what a step is: it is
 	 * looked for again, so that its schedule can be repeated. */
 	do {
-		table_create(limits->table_bits);
+		table_clear();
 		if (!setjmp(back_to_search))
 			pass(limits, out);
 		running = NOBODY;
@@ -633,7 +648,7 @@ int search_replay(FILE *file, const struct scenario *which)
 	struct transition *path = malloc(DEPTH_MAX * sizeof(*path));
 	unsigned model, plant, count;
 
-	create();
+	create(TABLE_BITS_MIN);
 	scenario = which;
 	if (!path || fscanf(file, "%u %u %u\n", &model, &plant, &count) != 3 ||
 	    model >= MODELS || plant >= PLANTS || count > DEPTH_MAX ||
