@@ -48,6 +48,7 @@ struct scribbler {
 	uint64_t rings, rings_bytes; /* control pages, tables in them */
 	uint64_t pages;		     /* offset of the page sets */
 	uint64_t from;		     /* what lies below stays as it is */
+	bool hints_stay;
 	uint64_t random;
 };
 
@@ -139,11 +140,18 @@ static void restore(struct scribbler *s, uint64_t offset)
 	}
 }
 
+/* The one word that producers believe (docs/design.md, Limits). */
+static bool is_hint(const struct scribbler *s, uint64_t offset)
+{
+	return offset >= s->rings && offset < s->rings + s->rings_bytes &&
+	       offset % PAGE / 8 == offsetof(struct rondo_ring, hint) / 8;
+}
+
 static void scribble_once(struct scribbler *s)
 {
 	uint64_t offset = draw_place(s);
 
-	if (offset < s->from)
+	if (offset < s->from || (s->hints_stay && is_hint(s, offset)))
 		return;
 	if (test_random_below(&s->random, 2)) {
 		restore(s, offset);
@@ -284,6 +292,7 @@ static void start_scribbler(struct target *t)
 		.pages = map->pages_offset,
 		.from = t->setup->spared ? (uint64_t)(map->rings - map->base) :
 					   0,
+		.hints_stay = t->setup->producers,
 		.random = test_random(&t->random),
 	};
 	if (!t->setup->process) {
