@@ -458,4 +458,14 @@ static inline void test_stats(const struct test_ring *r,
 	assert_int_equal(rondo_ring_stats(r->channel, r->index, out), 0);
 }
 
+/* A commit that was interrupted twice counts off the head: then an empty gap
+ * stands at the end, as behind a record that was open. */
+static inline void test_no_gaps(const struct test_ring *r)
+{
+	struct rondo_stats stats;
+
+	test_stats(r, &stats);
+	assert_in_range(r->gaps, 0, stats.late_commits);
+}
+
 #endif
