@@ -6,7 +6,7 @@
 # In this order; a stage is the function stage_NAME, with - as _.
 STAGES="build unit record-path nest explore model stress ctf example bench \
 lint headers syscalls asan hostile tsan valgrind clang aarch64 \
-coverage install subproject"
+mutants coverage install subproject"
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -142,6 +142,11 @@ stage_explore()
 		return 0
 	fi
 	suites main explore
+}
+# Every row must find its text; some of them, others each time, are tried.
+stage_mutants()
+{
+	tests/mutants/run --sample 8 --build "$build/mutants"
 }
 stage_model() { main_build && suites main model --verbose; }
 stage_stress() { main_build && suites main stress; }
