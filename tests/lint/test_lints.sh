@@ -137,6 +137,8 @@ expect fail check-layers "an include of nothing"
 
 sound; edit lib/left.c '/pairs/d'
 expect fail check-barriers "a release without its comment"
+sound; edit lib/left.c 's/store_release/store_relaxed/'
+expect fail check-barriers "a comment without its release"
 sound; edit lib/right.c 's/pairs(ready)/pairs(raedy)/'
 expect fail check-barriers "pairs with one end"
 sound; edit lib/right.c 's/acquire:/release:/'
