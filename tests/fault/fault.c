@@ -33,7 +33,7 @@
 
 /* How much of it. */
 static enum {
-	BRIEF,	   /* nothing, records, storms */
+	BRIEF,	   /* a record's spots where a scenario first leads to them */
 	USUAL,	   /* all actions, kills, forks, parks */
 	PAIRS,	   /* ... and pairs: A where a scenario first leads to it */
 	ALL_PAIRS, /* ... in all scenarios, laps in laps too; and rates */
@@ -60,6 +60,8 @@ static uint32_t reached_count;
 static bool *paired;
 /* ... and those where a process was killed. */
 static bool *harmed;
+/* Those that a scenario on this stage has led to. */
+static bool *met;
 
 static const char *spot_name(uint32_t spot)
 {
@@ -184,10 +186,16 @@ static void find_fresh(const struct scenario *scenario, uint32_t a,
 static void singles(const struct scenario *scenario,
 		    const struct action *action)
 {
+	const bool once = depth == BRIEF &&
+			  !(scenario->flags & (IN_CONSUMER | NO_FLUSH) &&
+			    stage->kind == STAGE_OVERWRITE);
+
 	now.outer = action;
 	/* A flush is no handler's business while another one is under way. */
 	now.inner = action->hates & NO_FLUSH ? &actions[ACTION_RECORD] : action;
 	for (uint32_t i = 0; i < reached_count; i++) {
+		if (once && met[reached[i]])
+			continue;
 		now.a = reached[i];
 		figures.singles++;
 		find_fresh(scenario, reached[i], 0, spots_count());
@@ -330,6 +338,8 @@ static void play(const struct scenario *scenario)
 			singles(scenario, &actions[i]);
 	if (!stage->atomic && may(scenario, &actions[ACTION_RECORD]))
 		storms(scenario);
+	for (uint32_t i = 0; i < reached_count; i++)
+		met[reached[i]] = true;
 	if (depth == BRIEF)
 		return;
 	processes(scenario);
@@ -349,6 +359,7 @@ static void play_all(void)
 	memset(harmed, 0, spots_count() * sizeof(*harmed));
 	for (int kind = 0; kind < STAGE_KINDS; kind++) {
 		stage = &stages[stage->atomic][kind];
+		memset(met, 0, spots_count() * sizeof(*met));
 		for (uint32_t i = 0; i < scenario_count; i++)
 			if (scenario_plays(&scenarios[i]))
 				play(&scenarios[i]);
@@ -444,8 +455,9 @@ static bool prepare(const char *list)
 	in_sequence = calloc(spots_count(), sizeof(*in_sequence));
 	harmed = calloc(spots_count(), sizeof(*harmed));
 	paired = calloc(spots_count(), sizeof(*paired));
+	met = calloc(spots_count(), sizeof(*met));
 	lanes_reset();
-	return reached && in_sequence && harmed && paired;
+	return reached && in_sequence && harmed && paired && met;
 }
 
 static bool read_words(int count, char **words)
@@ -459,7 +471,7 @@ static bool read_words(int count, char **words)
 		if (count == 4 && names[depth] &&
 		    !strcmp(words[3], names[depth]))
 			return true;
-	fprintf(stderr, "usage: %s LIST MISSED [--brief | --pairs | --all]\n",
+	fprintf(stderr, "usage: %s LIST REACHED [--brief | --pairs | --all]\n",
 		words[0]);
 	return false;
 }
@@ -485,7 +497,7 @@ int main(int count, char **words)
 	}
 	park_close();
 	kill_close();
-	if (!spots_write_missed(words[2]))
+	if (!spots_write(words[2]))
 		return 1;
 	print_figures();
 	return figures.failures != 0;

@@ -167,6 +167,7 @@ static void set_mode(unsigned mode)
 static struct entry *early, *second;
 static struct rondo_view loans[8];
 static uint32_t loan_count, creator, cues;
+static struct rondo_offsets offsets;
 static struct entry *held[256];
 static uint32_t held_count;
 
@@ -560,6 +561,24 @@ static void with_ids(void)
 	stage->control->by_id = true;
 }
 
+/* As one that the kernel has not registered: its struct rseq says so. */
+static void unregistered(void)
+{
+	static __thread int32_t none[8] __attribute__((aligned(32)));
+	struct rondo_offsets *at = &stage->channel->offsets;
+
+	put(SMALL);
+	offsets = *at;
+	memset(none, 0xff, sizeof(none));
+	at->rseq = (int32_t)((intptr_t)none - (intptr_t)rondo_thread_pointer());
+	at->id = at->rseq + 4;
+}
+
+static void registered(void)
+{
+	stage->channel->offsets = offsets;
+}
+
 static void all_without_ids(void)
 {
 	struct entry *entry;
@@ -795,6 +814,7 @@ static void wait_when_over(void)
 	expect(rondo_consumer_wait(stage->consumer, -1) == 1, 15, 2);
 	stage_take_all();
 	expect(rondo_consumer_wait(stage->consumer, -1) == 1, 15, 3);
+	expect(rondo_consumer_wait(stage->consumer, 0) == 0, 15, 5);
 }
 
 static void take_to_keep(void)
@@ -1128,6 +1148,7 @@ static void arm(void)
 {
 	int result = rondo_consumer_arm(stage->consumer);
 
+	(void)rondo_consumer_fd(stage->consumer);
 	expect(result == 0 || stage->kind == STAGE_ATTACHED, (uint64_t)-result,
 	       19);
 }
@@ -1135,8 +1156,14 @@ static void arm(void)
 static void look_at_statistics(void)
 {
 	struct rondo_stats stats;
+	uint64_t count, bytes;
+	const char *why;
 
 	expect(rondo_channel_stats(stage->channel, &stats) == 0, 20, 0);
+	rondo_ring_counted(stage->ring, RONDO_COUNT_DELIVERED, &count, &bytes);
+	expect(rondo_ring_ready(stage->map) >= 3, 20, 1);
+	expect(rondo_ring_check(stage->control, stage->index, &why) == 0, 20,
+	       2);
 }
 
 static void peek(void)
@@ -1208,6 +1235,8 @@ const struct scenario scenarios[] = {
 	 NULL, 0},
 	{"a thread without a ring", ALL, beyond_the_rings, put_small,
 	 among_the_rings, 0},
+	{"a thread that is not registered", ALL, unregistered, all_without_ids,
+	 registered, NO_FLUSH},
 	{"threads without ids", ALL, without_ids, all_without_ids, with_ids,
 	 NO_FLUSH},
 	{"a child's ends", ALL, as_in_a_child, end_in_a_child, as_in_its_parent,
@@ -1309,10 +1338,12 @@ const struct scenario scenarios[] = {
 	 sleep_for_a_moment, reopen, NO_RECORD | SLOW},
 	{"a wait that a signal ends", SOME | ON(ATTACHED), alarmed,
 	 wait_for_an_alarm, not_alarmed, IN_CONSUMER | SLOW},
+	{"arming with nothing there", SOME, put_small, arm, say_awake,
+	 IN_CONSUMER},
 	{"arming for the first time", SOME, without_a_descriptor, arm,
 	 say_awake, IN_CONSUMER},
-	{"a wait that flushes", SOME, idle, wait_for_a_flush, patient,
-	 IN_CONSUMER | SLOW},
+	{"a wait that flushes", SOME | ON(ATTACHED), idle, wait_for_a_flush,
+	 patient, IN_CONSUMER | SLOW},
 	{"a wait that is woken", SOME, put_small, be_woken, NULL, IN_CONSUMER},
 	{"a wait when it is over", SOME, stopped_with_some, wait_when_over,
 	 start, IN_CONSUMER},

@@ -264,14 +264,13 @@ bool spots_load(const char *path)
 	return true;
 }
 
-bool spots_write_missed(const char *path)
+bool spots_write(const char *path)
 {
 	FILE *file = fopen(path, "w");
 
 	if (!file)
 		return false;
 	for (uint32_t i = 0; i < count; i++)
-		if (!marks[i])
-			fprintf(file, "%s\n", spots[i].name);
+		fprintf(file, "%d %s\n", marks[i], spots[i].name);
 	return fclose(file) == 0;
 }

@@ -32,8 +32,8 @@ struct fault {
 /* Reads a list of addresses (tests/fault/addresses makes it), makes the text
  * writable and handles SIGTRAP. False: with a message. */
 bool spots_load(const char *path);
-/* Those that were never hit, as the list names them. */
-bool spots_write_missed(const char *path);
+/* All of them as the list names them, behind 1 where one was hit, else 0. */
+bool spots_write(const char *path);
 
 uint32_t spots_count(void);
 uint32_t spots_reached(void);
