@@ -35,7 +35,7 @@
 static enum {
 	BRIEF,	   /* a record's spots where a scenario first leads to them */
 	USUAL,	   /* all actions, kills, forks, parks */
-	PAIRS,	   /* ... and pairs: A where a scenario first leads to it */
+	PAIRS,	   /* ... and pairs: A on the record path, where first met */
 	ALL_PAIRS, /* ... in all scenarios, laps in laps too; and rates */
 } depth = USUAL;
 
@@ -60,7 +60,7 @@ static uint32_t reached_count;
 static bool *paired;
 /* ... and those where a process was killed. */
 static bool *harmed;
-/* Those that a scenario on this stage has led to. */
+/* ... and those that a scenario has led to. */
 static bool *met;
 
 static const char *spot_name(uint32_t spot)
@@ -284,7 +284,7 @@ static void pairs(const struct scenario *scenario, const struct action *outer,
 
 static void processes(const struct scenario *scenario)
 {
-	if (scenario->flags & SPOILT)
+	if (scenario->flags & BY_HAND)
 		return;
 	now.outer = now.inner = NULL;
 	for (uint32_t i = 0; i < reached_count; i++) {
@@ -311,7 +311,7 @@ static void processes(const struct scenario *scenario)
 
 static void parks(const struct scenario *scenario)
 {
-	if (scenario->flags & (NO_RECORD | SLOW | SPOILT))
+	if (scenario->flags & (NO_RECORD | SLOW | BY_HAND))
 		return;
 	now.outer = now.inner = NULL;
 	for (uint32_t i = 0; i < reached_count; i++) {
@@ -344,7 +344,8 @@ static void play(const struct scenario *scenario)
 		return;
 	processes(scenario);
 	parks(scenario);
-	if (depth == USUAL || !may(scenario, &actions[ACTION_FILL]))
+	if (depth == USUAL || !may(scenario, &actions[ACTION_FILL]) ||
+	    (depth == PAIRS && !(scenario->flags & KEEPS_ROOM)))
 		return;
 	pairs(scenario, &actions[ACTION_RECORD], &actions[ACTION_RECORD]);
 	if (depth == ALL_PAIRS)
@@ -355,11 +356,11 @@ static void play(const struct scenario *scenario)
 
 static void play_all(void)
 {
+	memset(met, 0, spots_count() * sizeof(*met));
 	memset(paired, 0, spots_count() * sizeof(*paired));
 	memset(harmed, 0, spots_count() * sizeof(*harmed));
 	for (int kind = 0; kind < STAGE_KINDS; kind++) {
 		stage = &stages[stage->atomic][kind];
-		memset(met, 0, spots_count() * sizeof(*met));
 		for (uint32_t i = 0; i < scenario_count; i++)
 			if (scenario_plays(&scenarios[i]))
 				play(&scenarios[i]);

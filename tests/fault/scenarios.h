@@ -19,8 +19,8 @@
 #define SLOW 0x20u	  /* system calls: only where no other has led */
 #define NO_RECORD 0x40u	  /* handlers cannot record here */
 #define ALL_STALLED 0x80u /* so that nobody else can either */
-#define SPOILT 0x200u	  /* its memory makes no sense meanwhile */
-#define MAY_END 0x100u	  /* handlers may commit what it left open */
+#define BY_HAND 0x200u /* a state that others cannot meet: no kill, no park */
+#define MAY_END 0x100u /* handlers may commit what it left open */
 
 struct scenario {
 	const char *name;
