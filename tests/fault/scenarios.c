@@ -1403,14 +1403,14 @@ static void act_fill(void)
 }
 
 const struct action actions[ACTIONS] = {
-	[ACTION_NOTHING] = {"nothing", play_nothing, 0, 0},
-	[ACTION_RECORD] = {"record", put_odd, 0, 0},
+	[ACTION_NOTHING] = {"nothing", play_nothing, 0, 0, false},
+	[ACTION_RECORD] = {"record", put_odd, 0, 0, false},
 	[ACTION_CROSS] = {"cross", act_cross, 0, 0, true},
 	[ACTION_DISCARD] = {"discard", act_discard, 0, 0, true},
 	[ACTION_SHRINK] = {"shrink", act_shrink, 0, 0, true},
 	[ACTION_SQUASH] = {"squash", act_squash, 0, 0, true},
-	[ACTION_FILL] = {"fill", act_fill, 0, 0},
-	[ACTION_FLUSH] = {"flush", flush, 0, NO_FLUSH},
-	[ACTION_STOP] = {"stop", act_stop, KEEPS_ROOM, 0},
-	[ACTION_END] = {"end what is open", commit_both, MAY_END, 0},
+	[ACTION_FILL] = {"fill", act_fill, 0, 0, false},
+	[ACTION_FLUSH] = {"flush", flush, 0, NO_FLUSH, false},
+	[ACTION_STOP] = {"stop", act_stop, KEEPS_ROOM, 0, false},
+	[ACTION_END] = {"end what is open", commit_both, MAY_END, 0, false},
 };
