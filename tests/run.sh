@@ -254,7 +254,7 @@ stage_coverage()
 		-Dc_args="$count" -Dcpp_args="$count" \
 		-Dexamples=disabled -Dbench=disabled || return
 	find "$build/coverage" -name '*.gcda' -delete
-	suites coverage "unit nest ctf" || return
+	suites coverage "unit nest ctf syscalls hostile" || return
 	for mode in 1 0; do
 		RONDO_RSEQ=$mode quietly \
 			"$build/coverage/tests/test-stress-torture" --ms 100 ||
