@@ -67,7 +67,7 @@ BENCH_OP void operation_touch16(uint64_t a, uint64_t b)
 		(uint64_t *)(uintptr_t)(rondo_thread_pointer() +
 					(uint64_t)(int64_t)
 						channel->offsets.rseq +
-					RONDO_RSEQ_CS_OFFSET);
+					RONDO_RSEQ_CS);
 
 	rondo_store_relaxed(rseq_cs, UINT64_C(0));
 	to[0] = bench_ticks() << 32;

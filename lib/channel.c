@@ -19,10 +19,6 @@
 #include "ring.h"
 #include "self_test.h"
 
-/* In struct rseq, Linux ABI: the words that may pick a ring. */
-#define RSEQ_CPU_ID 4
-#define RSEQ_MM_CID 24
-
 /* ---- the handle ---- */
 
 /* No record header of this channel is written by the inlined code: span 0. */
@@ -68,8 +64,9 @@ static void handle_fill(struct rondo_control *control,
 		return;
 	handle->offsets.rseq = (int32_t)rseq->offset;
 	handle->offsets.id =
-		handle->offsets.rseq +
-		(by_cid && rseq->concurrency_ids ? RSEQ_MM_CID : RSEQ_CPU_ID);
+		handle->offsets.rseq + (by_cid && rseq->concurrency_ids ?
+						RONDO_RSEQ_MM_CID :
+						RONDO_RSEQ_CPU_ID);
 }
 
 /* A page of its own, empty in every child of fork. Where the kernel cannot do

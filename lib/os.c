@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include <rondo/detail/atomics.h>
+#include <rondo/detail/handle.h>
 #include <rondo/detail/machine.h>
 
 #include "testpoint.h"
@@ -44,7 +45,6 @@
 
 /* mm_cid ends here in struct rseq. */
 #define RONDO_OS_RSEQ_WITH_MM_CID 28
-#define RONDO_OS_RSEQ_CPU_ID 4 /* of cpu_id in struct rseq */
 
 /* The result of a call, or -errno; errno stays. text: the call's, for tests. */
 #define os_make(text, call)                                                \
@@ -680,7 +680,7 @@ static int32_t os_rseq_cpu(void)
 {
 	if (!&__rseq_size || !&__rseq_offset || !__rseq_size)
 		return -1;
-	return (int32_t)rondo_thread_id(__rseq_offset + RONDO_OS_RSEQ_CPU_ID);
+	return (int32_t)rondo_thread_id(__rseq_offset + RONDO_RSEQ_CPU_ID);
 }
 
 void rondo_os_rseq(struct rondo_os_rseq *out)

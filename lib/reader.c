@@ -468,11 +468,6 @@ static void note_stalls(struct rondo_reader *reader,
 	reader->stalled_newest = survey->stalled_newest;
 }
 
-/*
- * The head is read before the slots: a number below the head's that its slot
- * does not show as open or readable never will be; it was passed over, claimed
- * in vain, overwritten or taken. So what is oldest of those is next in turn.
- */
 /* Something is recorded where the head is. A head that stays in a sub-buffer
  * that its slot does not have is damage: nothing will ever come of it. */
 static bool is_unfinished(const struct rondo_reader *reader, uint64_t head)
@@ -486,6 +481,11 @@ static bool is_unfinished(const struct rondo_reader *reader, uint64_t head)
 		rondo_load_relaxed(&reader->ring->head) != head);
 }
 
+/*
+ * The head is read before the slots: a number below the head's that its slot
+ * does not show as open or readable never will be; it was passed over, claimed
+ * in vain, overwritten or taken. So what is oldest of those is next in turn.
+ */
 void rondo_reader_look(struct rondo_reader *reader, struct rondo_survey *out)
 {
 	const struct rondo_map *map = reader->map;
@@ -762,25 +762,21 @@ static int quarantine(struct rondo_reader *reader, uint64_t slot,
 
 /*
  * Who asks in a loop shall not pull the head's cache line from the producers
- * each time: while nothing was delivered and nothing stalls, a look that is
- * LOOK_NS old will do.
+ * each time: while nothing more is counted than was taken and nothing stalls, a
+ * look that is LOOK_NS old will do.
  */
 #define LOOK_NS 20000
 
 static bool nothing_new(struct rondo_reader *reader)
 {
-	uint64_t delivered =
-		rondo_ring_total(reader->ring, RONDO_COUNT_DELIVERED);
 	int64_t now = rondo_os_monotonic_ns();
-	bool same = delivered == reader->looked_delivered && reader->settled &&
-		    !reader->marked && reader->deadline == RONDO_NEVER &&
-		    now - reader->looked_at < LOOK_NS;
 
-	if (!same) {
-		reader->looked_delivered = delivered;
-		reader->looked_at = now;
-	}
-	return same;
+	if (!rondo_ring_ready(reader->ring) && reader->settled &&
+	    !reader->marked && reader->deadline == RONDO_NEVER &&
+	    now - reader->looked_at < LOOK_NS)
+		return true;
+	reader->looked_at = now;
+	return false;
 }
 
 int rondo_reader_take(struct rondo_reader *reader, bool over,

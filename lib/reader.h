@@ -40,7 +40,6 @@ struct rondo_reader {
 	uint32_t index;
 	bool settled;	   /* nothing before the cursor is left to take */
 	int64_t looked_at; /* monotonic; when the head was read last */
-	uint64_t looked_delivered; /* ring->delivered before that */
 };
 
 /* One look at a ring. */

@@ -4,7 +4,8 @@
  * Who may store what, and when:
  *
  *   head       rseq mode: sequences of its own CPU. atomic mode: swaps.
- *   slots      swaps by all; each state says who may make the next one.
+ *   slots      swaps by all, and OPEN by the sequence that leaves it; each
+ *              state says who may make the next one.
  *   late       atomic adds by producers and flushers; 0 exactly once a use.
  *   pages      who has a record open in them; the closer their end.
  */
@@ -288,7 +289,7 @@ static void wake_consumer(const struct rondo_control *control)
 	sleeping = rondo_load_relaxed(&wait->sleeping);
 	if (rondo_likely(!sleeping))
 		return;
-	if (rondo_ring_ready(&control->map) < control->map.wake_subbufs)
+	if (rondo_rings_ready(&control->map) < control->map.wake_subbufs)
 		return;
 	/* pairs(asleep) acquire and release: one of us wakes it. */
 	if (!rondo_cas32(&wait->sleeping, sleeping, 0))
@@ -306,26 +307,31 @@ static void wake_consumer(const struct rondo_control *control)
 	}
 }
 
-/* I-once: the last commit, or the closer that saw none pending, is the only one
- * that comes here. slot: the word, OPEN. */
+/*
+ * I-once: the last commit, or the closer that saw none pending, is the only one
+ * that comes here. slot: the word, OPEN.
+ * I-ready: it is counted first, so that nobody finds less counted than there
+ * is: of two who deliver at once, each looking whether a sleeper has enough,
+ * the later one would find too little, and the earlier one has looked.
+ */
 static void deliver(const struct rondo_place *place, uint64_t slot,
 		    uint64_t head)
 {
 	const struct rondo_map *map = &place->control->map;
 
 	RONDO_TESTPOINT(RONDO_AT_BEFORE_DELIVER);
-	/* pairs(delivered) release: every record and the end, before the state
-	 * that lets the consumer have them. Another word: the memory makes no
-	 * sense. */
+	rondo_ring_count(place, head, RONDO_COUNT_DELIVERED, 0);
+	/* pairs(delivered) release: every record, the end and the count, before
+	 * the state that lets the consumer have them. Another word: the memory
+	 * makes no sense. */
 	if (!rondo_cas(rondo_map_slot(map, place->index,
 				      rondo_slot_number(slot)),
 		       slot,
 		       rondo_slot(rondo_slot_pages(slot), RONDO_SLOT_READABLE,
 				  rondo_slot_number(slot))))
 		return;
-	rondo_ring_count(place, head, RONDO_COUNT_DELIVERED, 0);
-	/* pairs(asleep) full: the delivery before the look at who sleeps; the
-	 * consumer says that it sleeps before it looks at what is delivered. */
+	/* pairs(asleep) full: the count and the delivery before the look at who
+	 * sleeps; the consumer says so before it looks at what is delivered. */
 	rondo_fence_after_swap();
 	RONDO_TESTPOINT(RONDO_AT_DELIVERED);
 	wake_consumer(place->control);
@@ -845,23 +851,23 @@ void rondo_ring_init(const struct rondo_control *control, uint32_t index)
 						  RONDO_HEAD_RSEQ));
 }
 
-uint64_t rondo_ring_ready(const struct rondo_map *map)
+uint64_t rondo_ring_ready(const struct rondo_ring *ring)
+{
+	/* Delivered is read first: what is taken, or overwritten, meanwhile may
+	 * be more than that. */
+	int64_t ready = (int64_t)rondo_ring_total(ring, RONDO_COUNT_DELIVERED);
+
+	ready -= (int64_t)rondo_ring_total(ring, RONDO_COUNT_OVERWRITTEN);
+	ready -= (int64_t)rondo_load_relaxed(&ring->taken);
+	return ready > 0 ? (uint64_t)ready : 0;
+}
+
+uint64_t rondo_rings_ready(const struct rondo_map *map)
 {
 	uint64_t ready = 0;
 
-	for (uint32_t i = 0; i < map->ring_count; i++) {
-		const struct rondo_ring *ring = rondo_map_ring(map, i);
-		/* Below 0 for a moment: taken before who delivered counted. */
-		int64_t more =
-			(int64_t)(rondo_ring_total(ring,
-						   RONDO_COUNT_DELIVERED) -
-				  rondo_ring_total(ring,
-						   RONDO_COUNT_OVERWRITTEN) -
-				  rondo_load_relaxed(&ring->taken));
-
-		if (more > 0)
-			ready += (uint64_t)more;
-	}
+	for (uint32_t i = 0; i < map->ring_count; i++)
+		ready += rondo_ring_ready(rondo_map_ring(map, i));
 	return ready;
 }
 

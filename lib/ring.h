@@ -44,9 +44,10 @@ struct rondo_place {
  * that one move writes.
  */
 #define RONDO_MOVE_STORES 32
+#define RONDO_MOVE_CHECKS 3 /* the head, and the refusals full and stalled */
 struct rondo_move {
 	struct rondo_sequence sequence;
-	struct rondo_check checks[RONDO_CAUSES]; /* head, full, stalled */
+	struct rondo_check checks[RONDO_MOVE_CHECKS];
 	struct rondo_store stores[RONDO_MOVE_STORES];
 };
 
@@ -195,19 +196,24 @@ int rondo_ring_flush(struct rondo_control *control, uint32_t ring);
 void rondo_ring_counted(const struct rondo_ring *ring, unsigned what,
 			uint64_t *out_count, uint64_t *out_bytes);
 
-/* The numbers of a ring, as of now. [any] */
-void rondo_ring_read_stats(const struct rondo_control *control, uint32_t ring,
-			   struct rondo_stats *out);
-
-/* The same without the bytes, which one load each tells. [any] */
+/* The same without the bytes: nothing to be torn apart. [any] */
 uint64_t rondo_ring_total(const struct rondo_ring *ring, unsigned what);
 
 /* Refused records by cause. [any] */
 void rondo_ring_refused(const struct rondo_ring *ring,
 			uint64_t out_records[RONDO_CAUSES]);
 
-/* Sub-buffers delivered and neither taken nor overwritten: the watermark. */
-uint64_t rondo_ring_ready(const struct rondo_map *map);
+/*
+ * Sub-buffers delivered and neither taken nor overwritten; of all rings: what a
+ * watermark is compared with. Never less than there are READABLE (I-ready);
+ * more while one is being delivered, taken or overwritten. [any]
+ */
+uint64_t rondo_ring_ready(const struct rondo_ring *ring);
+uint64_t rondo_rings_ready(const struct rondo_map *map);
+
+/* The numbers of a ring, as of now. [any] */
+void rondo_ring_read_stats(const struct rondo_control *control, uint32_t ring,
+			   struct rondo_stats *out);
 
 /*
  * A gap record of exactly bytes, header included (a multiple of 8, or of 16

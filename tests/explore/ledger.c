@@ -129,7 +129,7 @@ void ledger_payload(unsigned agent, unsigned record, uint64_t *at,
 		memory_fill(&at[bytes / 8 - 1], ~word);
 }
 
-/* ---- slots: I-once, I-pages ---- */
+/* ---- slots: I-once, I-pages, I-ready ---- */
 
 static void check_open_records(unsigned ring, uint64_t number)
 {
@@ -147,6 +147,21 @@ static void check_open_records(unsigned ring, uint64_t number)
 	}
 }
 
+/* As everybody sees it, not only who delivers. */
+static uint64_t counted_delivered(void)
+{
+	uint64_t counted = 0;
+
+	for (uint32_t i = 0; i < RINGS; i++) {
+		const struct rondo_ring *ring =
+			rondo_map_ring(&world->control.map, i);
+
+		counted += ring->tally[RONDO_COUNT_DELIVERED].count +
+			   ring->aside[RONDO_COUNT_DELIVERED];
+	}
+	return counted;
+}
+
 static void slot_delivered(unsigned ring, uint64_t number)
 {
 	if (flags_of(ring, number) & NUMBER_DELIVERED)
@@ -154,6 +169,9 @@ static void slot_delivered(unsigned ring, uint64_t number)
 	check_open_records(ring, number);
 	flag(ring, number, NUMBER_DELIVERED);
 	set_own(&own->delivered, own->delivered + 1);
+	if (counted_delivered() < own->delivered)
+		violate("I-ready: %u is delivered and not counted",
+			(unsigned)number);
 }
 
 static void slot_taken(unsigned ring, uint64_t before, uint64_t now)

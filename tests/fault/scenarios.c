@@ -1155,7 +1155,7 @@ static void look_at_statistics(void)
 
 	expect(rondo_channel_stats(stage->channel, &stats) == 0, 20, 0);
 	rondo_ring_counted(stage->ring, RONDO_COUNT_DELIVERED, &count, &bytes);
-	(void)rondo_ring_ready(stage->map);
+	(void)rondo_rings_ready(stage->map);
 	(void)rondo_ring_check(stage->control, stage->index, &why);
 }
 

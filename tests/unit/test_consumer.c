@@ -54,7 +54,7 @@ static void record_and_take(const struct rondo_config *config)
 	rondo_channel_flush(c.channel);
 	assert_int_equal(take_all(&c, next), c.recorded + 1);
 	assert_int_equal(consume_stats(&c).taken, consume_stats(&c).delivered);
-	assert_int_equal(rondo_ring_ready(c.map), 0);
+	assert_int_equal(rondo_rings_ready(c.map), 0);
 	consume_end(&c);
 }
 
@@ -697,7 +697,7 @@ static void numbers_below_the_cursor_come_out_late(void **state)
 	}
 	consume_deliver(&c, 1);
 	assert_int_equal(consume_expect(&c, 4, 1).seq, 1);
-	assert_int_equal(rondo_ring_ready(c.map), 0);
+	assert_int_equal(rondo_rings_ready(c.map), 0);
 	consume_end(&c);
 }
 
@@ -878,7 +878,7 @@ static void a_damaged_slot_does_not_disturb_a_quarantine(void **state)
 	*slot = word;
 	rondo_commit(&record);
 	consume_nothing(&c, -EAGAIN);
-	assert_int_equal(rondo_ring_ready(c.map), 0);
+	assert_int_equal(rondo_rings_ready(c.map), 0);
 	consume_end(&c);
 }
 

@@ -256,7 +256,7 @@ static void its_pages_come_back_when_its_writer_commits(void **state)
 	for (uint64_t i = 4; i < 7; i++)
 		consume_expect(&c, i, 1);
 	consume_nothing(&c, -EAGAIN);
-	assert_int_equal(rondo_ring_ready(c.map), 0);
+	assert_int_equal(rondo_rings_ready(c.map), 0);
 	for (uint32_t i = 0; i < c.map->ring_count; i++)
 		assert_int_equal(rondo_ring_check(c.channel->control, i, &why),
 				 0);
@@ -312,7 +312,7 @@ static void several_stalled_ones_wait_together(void **state)
 	for (int i = 2; i >= 0; i--)
 		rondo_commit(&records[i]);
 	consume_nothing(&c, -EAGAIN);
-	assert_int_equal(rondo_ring_ready(c.map), 0);
+	assert_int_equal(rondo_rings_ready(c.map), 0);
 	consume_end(&c);
 }
 
@@ -598,7 +598,7 @@ static void what_a_dead_consumer_copied_is_not_copied_again(void **state)
 	rondo_commit(&record);
 	consume_nothing(&c, -EAGAIN);
 	assert_int_equal(consume_stats(&c).quarantined, 1);
-	assert_int_equal(rondo_ring_ready(c.map), 0);
+	assert_int_equal(rondo_rings_ready(c.map), 0);
 	consume_end(&c);
 }
 

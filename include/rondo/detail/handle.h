@@ -12,6 +12,12 @@
 
 struct rondo_control;
 
+/* In struct rseq, Linux ABI: the CPU, or negative: the kernel does not know the
+ * thread; what the thread is in the middle of; the concurrency id. */
+#define RONDO_RSEQ_CPU_ID 4
+#define RONDO_RSEQ_CS 8
+#define RONDO_RSEQ_MM_CID 24
+
 /* From the thread pointer. */
 struct rondo_offsets {
 	int32_t rseq; /* struct rseq */

@@ -71,10 +71,6 @@ RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, clock) == 64, "assembly");
 RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, offsets.id) == 76,
 		    "assembly");
 
-/* In struct rseq, Linux ABI. */
-#define RONDO_RSEQ_CPU_ID_OFFSET 4
-#define RONDO_RSEQ_CS_OFFSET 8
-
 #if defined(RONDO_NO_RSEQ_ASM)
 #define RONDO_HAVE_RSEQ 0
 #elif defined(__x86_64__) && !defined(__ILP32__)
@@ -91,7 +87,7 @@ RONDO_STATIC_ASSERT(offsetof(struct rondo_sequence, offsets.id) == 76,
  * no sequence of its reaches its end. */
 static inline uint32_t rondo_sequence_id(const struct rondo_offsets *at)
 {
-	if ((int32_t)rondo_thread_id(at->rseq + RONDO_RSEQ_CPU_ID_OFFSET) < 0)
+	if ((int32_t)rondo_thread_id(at->rseq + RONDO_RSEQ_CPU_ID) < 0)
 		return UINT32_MAX;
 	return (uint32_t)rondo_thread_id(at->id);
 }
