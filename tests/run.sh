@@ -5,7 +5,7 @@
 
 # In this order; a stage is the function stage_NAME, with - as _.
 STAGES="build unit record-path nest explore model stress ctf example bench \
-lint headers syscalls asan hostile tsan valgrind clang aarch64 \
+lint headers syscalls asan hostile tsan valgrind clang fault aarch64 \
 mutants coverage install subproject"
 
 set -u
@@ -42,7 +42,7 @@ for stage in $chosen; do
 	case $stage in
 	lint) packages="$packages clang-format" ;;
 	model) packages="$packages spin" ;;
-	headers | clang) packages="$packages clang" ;;
+	headers | clang | fault) packages="$packages clang" ;;
 	hostile) packages="$packages clang libclang-rt-dev" ;;
 	bench | valgrind) packages="$packages valgrind libc6-dbg" ;;
 	aarch64)
@@ -227,11 +227,26 @@ stage_valgrind()
 		"valgrind --quiet --error-exitcode=99 --leak-check=full"
 }
 
-stage_clang()
+clang_build()
 {
 	CC=clang CXX=clang++ built clang -Dwerror=true \
-		-Dexamples=disabled -Dbench=disabled || return
-	suites clang "unit nest"
+		-Dexamples=disabled -Dbench=disabled
+}
+
+stage_clang() { clang_build && suites clang "unit nest"; }
+
+# At every instruction of what gcc and clang make of it, at three levels.
+stage_fault()
+{
+	if [ "$machine" != x86_64 ]; then
+		echo "not on $machine: breakpoints are x86-64's"
+		return 0
+	fi
+	main_build && clang_build || return
+	for compiler in main clang; do
+		quietly ninja -C "$build/$compiler" fault-programs &&
+			suites $compiler fault --verbose || return
+	done
 }
 
 stage_aarch64()
