@@ -193,8 +193,7 @@ int bench_options(struct bench *bench, int argc, char **argv)
 
 /* ---- measuring ---- */
 
-static __attribute__((noinline)) void call_in_loop(bench_op *op, uint64_t from,
-						   uint64_t to)
+static BENCH_OP void call_in_loop(bench_op *op, uint64_t from, uint64_t to)
 {
 	for (uint64_t i = from; i < to; i++)
 		op(i, i ^ BENCH_MIX);

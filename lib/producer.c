@@ -6,7 +6,7 @@
  * 1 KiB, and not two at a time; tests/record_path/stack checks.
  */
 #define RONDO_INLINE RONDO_API
-#define RONDO_OUT_IN_MEMORY 1
+#define RONDO_IN_LIBRARY 1
 
 #include <rondo/producer.h>
 
@@ -697,29 +697,30 @@ int rondo_reserve_call(struct rondo_channel *channel, uint16_t event_id,
 }
 
 /*
- * The fast path found no room at head. Discard mode, and the next slot not
- * taken yet: the refusal that users meet by the million, in a straight line.
- * Whatever that slot's number is, a head that did not move makes it right.
+ * The fast path found no room at head. Discard mode, and the slot that the
+ * record's end is in not taken yet: the refusal that users meet by the million,
+ * in a straight line. Whatever that slot's number is, a head that did not move
+ * makes it right; the slot that such a head is in is not READABLE.
  */
-int rondo_refuse_full(struct rondo_channel *channel, uint32_t bytes,
-		      uint64_t head, uint32_t ring_id)
+static inline __attribute__((always_inline)) int
+refuse_full(struct rondo_channel *channel, uint32_t bytes, uint64_t head,
+	    uint32_t ring_id)
 {
 #if RONDO_HAVE_RSEQ
 	char *page = channel->rings + ((uint64_t)ring_id << RONDO_RING_SHIFT);
 	struct rondo_ring *ring = (struct rondo_ring *)(void *)page;
 	uint64_t *slots = (uint64_t *)(void *)(page + channel->slots_offset);
-	uint64_t offset = rondo_position_aligned(rondo_head_position(head)) &
-			  channel->mask;
-	uint64_t first =
-		rondo_head_number(head, channel->order) + (offset != 0);
-	uint64_t end = rondo_align(offset + 8 + bytes, 8);
+	/* What needs room: the header, the payload up to a whole word, and the
+	 * tail; its last word is where the sum of these, unrounded, ends. */
+	uint64_t last = rondo_position_aligned(rondo_head_position(head)) + 8 +
+			bytes + 7 + RONDO_TAIL_BYTES - 8;
+	uint64_t number = last >> channel->order;
 
 	RONDO_TESTPOINT(RONDO_AT_REFUSE);
 	if (channel->slots_offset &&
-	    (!offset || end + RONDO_TAIL_BYTES > channel->mask + UINT64_C(1)) &&
 	    /* pairs(slot) acquire: as in find_target. */
 	    rondo_slot_state(
-		    rondo_load_acquire(&slots[first & channel->slot_mask])) ==
+		    rondo_load_acquire(&slots[number & channel->slot_mask])) ==
 		    RONDO_SLOT_READABLE &&
 	    rondo_seq_count(ring, &channel->offsets, ring_id, head,
 			    &ring->tally[RONDO_REFUSED_FULL],
@@ -729,6 +730,21 @@ int rondo_refuse_full(struct rondo_channel *channel, uint32_t bytes,
 	(void)channel, (void)bytes, (void)head, (void)ring_id;
 #endif
 	return 1;
+}
+
+int rondo_refuse_full(struct rondo_channel *channel, uint32_t bytes,
+		      uint64_t head, uint32_t ring_id)
+{
+	return refuse_full(channel, bytes, head, ring_id);
+}
+
+int rondo_reserve_full(struct rondo_channel *channel, uint16_t event_id,
+		       uint32_t bytes, struct rondo_record *out, uint64_t head,
+		       uint32_t ring_id)
+{
+	if (refuse_full(channel, bytes, head, ring_id) < 0)
+		return -ENOBUFS;
+	return rondo_reserve_call(channel, event_id, bytes, out);
 }
 
 int rondo_reserve_aligned(struct rondo_channel *channel, uint16_t event_id,

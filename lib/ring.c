@@ -310,17 +310,15 @@ static void wake_consumer(const struct rondo_control *control)
 /*
  * I-once: the last commit, or the closer that saw none pending, is the only one
  * that comes here. slot: the word, OPEN.
- * I-ready: it is counted first, so that nobody finds less counted than there
+ * I-ready: it is counted by now, so that nobody finds less counted than there
  * is: of two who deliver at once, each looking whether a sleeper has enough,
  * the later one would find too little, and the earlier one has looked.
  */
-static void deliver(const struct rondo_place *place, uint64_t slot,
-		    uint64_t head)
+static void deliver(const struct rondo_place *place, uint64_t slot)
 {
 	const struct rondo_map *map = &place->control->map;
 
 	RONDO_TESTPOINT(RONDO_AT_BEFORE_DELIVER);
-	rondo_ring_count(place, head, RONDO_COUNT_DELIVERED, 0);
 	/* pairs(delivered) release: every record, the end and the count, before
 	 * the state that lets the consumer have them. Another word: the memory
 	 * makes no sense. */
@@ -347,14 +345,14 @@ void rondo_ring_closed(const struct rondo_place *place, uint64_t slot,
 	uint64_t pending = rondo_head_pending(left);
 
 	RONDO_TESTPOINT(RONDO_AT_CLOSED);
-	if (pending)
+	if (pending) {
 		rondo_ring_late(place, rondo_slot_pages(slot),
 				rondo_slot_number(slot), (int64_t)pending);
-	else
-		deliver(place,
-			rondo_slot(rondo_slot_pages(slot), RONDO_SLOT_OPEN,
-				   rondo_slot_number(slot)),
-			head);
+		return;
+	}
+	rondo_ring_count(place, head, RONDO_COUNT_DELIVERED, 0);
+	deliver(place, rondo_slot(rondo_slot_pages(slot), RONDO_SLOT_OPEN,
+				  rondo_slot_number(slot)));
 }
 
 void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
@@ -374,8 +372,10 @@ void rondo_ring_late(const struct rondo_place *place, uint32_t pages,
 	slot = rondo_load_acquire(rondo_map_slot(map, place->index, number));
 	if (slot_is(slot, RONDO_SLOT_OPEN, number,
 		    rondo_number_bits(map->order)) &&
-	    rondo_slot_pages(slot) == pages)
-		deliver(place, slot, RONDO_HEAD_NEVER);
+	    rondo_slot_pages(slot) == pages) {
+		rondo_ring_count_aside(place->ring, RONDO_COUNT_DELIVERED, 0);
+		deliver(place, slot);
+	}
 }
 
 /* ---- what is counted ---- */
@@ -386,22 +386,6 @@ void rondo_ring_count_aside(struct rondo_ring *ring, unsigned what,
 	if (bytes)
 		rondo_add_relaxed(&ring->aside_bytes[what], bytes);
 	rondo_add_relaxed(&ring->aside[what], 1);
-}
-
-void rondo_ring_count(const struct rondo_place *place, uint64_t head,
-		      unsigned what, uint64_t bytes)
-{
-	struct rondo_ring *ring = place->ring;
-
-#if RONDO_HAVE_RSEQ
-	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ &&
-	    rondo_seq_count(ring, &place->control->handle->offsets, place->id,
-			    head, &ring->tally[what], bytes) == RONDO_SEQ_DONE)
-		return;
-#else
-	(void)head;
-#endif
-	rondo_ring_count_aside(ring, what, bytes);
 }
 
 static void read_tally(const struct rondo_tally *tally, uint64_t *out_count,

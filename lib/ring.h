@@ -142,14 +142,29 @@ void rondo_ring_help(const struct rondo_place *place, uint64_t head);
 /* After too many aborts, if nobody else is at it. False: somebody is. */
 bool rondo_ring_try_revoke(const struct rondo_place *place);
 
+void rondo_ring_count_aside(struct rondo_ring *ring, unsigned what,
+			    uint64_t bytes);
+
 /*
  * One more of what (a cause, or enum rondo_counted), exactly once in every mode:
  * in a sequence if the head is still as given and in rseq mode, else aside.
  */
-void rondo_ring_count(const struct rondo_place *place, uint64_t head,
-		      unsigned what, uint64_t bytes);
-void rondo_ring_count_aside(struct rondo_ring *ring, unsigned what,
-			    uint64_t bytes);
+static inline __attribute__((always_inline)) void
+rondo_ring_count(const struct rondo_place *place, uint64_t head, unsigned what,
+		 uint64_t bytes)
+{
+	struct rondo_ring *ring = place->ring;
+
+#if RONDO_HAVE_RSEQ
+	if (rondo_head_mode(head) == RONDO_HEAD_RSEQ &&
+	    rondo_seq_count(ring, &place->control->handle->offsets, place->id,
+			    head, &ring->tally[what], bytes) == RONDO_SEQ_DONE)
+		return;
+#else
+	(void)head;
+#endif
+	rondo_ring_count_aside(ring, what, bytes);
+}
 
 /*
  * Counts a refused record where nothing can come between. False: the head is

@@ -41,6 +41,11 @@ RONDO_API int rondo_reserve_call(struct rondo_channel *channel,
 				 struct rondo_record *out);
 RONDO_API int rondo_refuse_full(struct rondo_channel *channel, uint32_t bytes,
 				uint64_t head, uint32_t ring_id);
+#ifdef RONDO_IN_LIBRARY /* both in one, which its rondo_reserve ends in */
+int rondo_reserve_full(struct rondo_channel *channel, uint16_t event_id,
+		       uint32_t bytes, struct rondo_record *out, uint64_t head,
+		       uint32_t ring_id);
+#endif
 RONDO_API int rondo_commit_call(struct rondo_channel *channel, void *data,
 				uint64_t head, uint32_t ring_id,
 				uint16_t event_id);
@@ -176,23 +181,28 @@ RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,
 	struct rondo_seen seen = {0, 0};
 	int result = rondo_fast_reserve(channel, event_id, bytes, out, &seen);
 
-	if (rondo_unlikely(result > 0)) {
-#ifdef RONDO_OUT_IN_MEMORY
-		struct rondo_record *slow = out;
+	if (rondo_likely(result <= 0))
+		return result;
+#ifdef RONDO_IN_LIBRARY
+	if (result == RONDO_FAST_NO_ROOM)
+		return rondo_reserve_full(channel, event_id, bytes, out,
+					  seen.head, seen.ring_id);
+	return rondo_reserve_call(channel, event_id, bytes, out);
 #else
-		/* A handle of its own: the caller's stays in registers. */
-		struct rondo_record handle, *slow = &handle;
-#endif
-
-		if (result == RONDO_FAST_NO_ROOM &&
-		    rondo_refuse_full(channel, bytes, seen.head, seen.ring_id) <
-			    0)
-			return -ENOBUFS;
-		result = rondo_reserve_call(channel, event_id, bytes, slow);
-		if (slow != out && rondo_likely(result == 0))
-			*out = *slow;
+	if (result == RONDO_FAST_NO_ROOM &&
+	    rondo_refuse_full(channel, bytes, seen.head, seen.ring_id) < 0)
+		return -ENOBUFS;
+	/* A handle of its own: the caller's stays in registers. */
+	struct rondo_record slow;
+	result = rondo_reserve_call(channel, event_id, bytes, &slow);
+	if (rondo_likely(result == 0)) {
+		*out = slow;
+		/* As after the fast path: known to whoever compiles this. */
+		out->channel = channel;
+		out->event_id = event_id;
 	}
 	return result;
+#endif
 }
 
 RONDO_INLINE int rondo_commit(struct rondo_record *record)

@@ -7,9 +7,9 @@
  * lies in section __rseq_cs; its address goes into the thread's struct rseq
  * before the first instruction. A thread that the kernel does not know has a
  * cpu_id below 0 (at 4 in struct rseq): nothing would interrupt it here, so it
- * is not let in, though its concurrency id, 0, may look right. Where the kernel interrupts between start and
- * end it goes on at the abort address, in a section of its own, behind the
- * signature that the kernel checks.
+ * is not let in, though its concurrency id, 0, may look right. Where the kernel
+ * interrupts between start and end it goes on at the abort address, in a section
+ * of its own, behind the signature that the kernel checks.
  */
 #ifndef RONDO_DETAIL_SEQUENCE_X86_64_H
 #define RONDO_DETAIL_SEQUENCE_X86_64_H
