@@ -32,7 +32,7 @@ MAIN = (
     ("A single record, tails and cold caches", "latency",
      ("empty-p50", "floor-16-p50", "floor-16-p99.9", "inline-16-p50",
       "inline-16-p99", "inline-16-p99.9", "inline-16-p99.99",
-      "call-16-p50", "call-16-p99.9", "crossing-p50", "least-crossing-p50",
+      "call-16-p50", "call-16-p99.9", "crossing-mean", "least-crossing-mean",
       "cold-empty", "cold-floor-16", "cold-touch-16", "cold-inline-16",
       "flush-nothing", "flush-idle", "flush-busy",
       "flush-fence")),

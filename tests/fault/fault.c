@@ -36,7 +36,7 @@ static enum {
 	BRIEF,	   /* a record's spots where a scenario first leads to them */
 	USUAL,	   /* all actions, kills, forks, parks */
 	PAIRS,	   /* ... and pairs: A on the record path, where first met */
-	ALL_PAIRS, /* ... in all scenarios, laps in laps too; and rates */
+	ALL_PAIRS, /* ... in all scenarios and stages, laps in laps; and rates */
 } depth = USUAL;
 
 /* What is being done, for whoever has to tell where it went wrong. */
@@ -56,8 +56,8 @@ static struct stage stages[2][STAGE_KINDS];
 static uint32_t *reached;
 static bool *in_sequence; /* of each of those */
 static uint32_t reached_count;
-/* Those that have been A of pairs, in this mode. */
-static bool *paired;
+/* Those that have been A of pairs: of records, of laps. */
+static bool *paired, *lapped;
 /* ... and those where a process was killed. */
 static bool *harmed;
 /* ... and those that a scenario has led to. */
@@ -267,14 +267,15 @@ static void find_pairs(const struct scenario *scenario, uint32_t a,
 	find_pairs(scenario, a, first + (end - first) / 2, end);
 }
 
-static void pairs(const struct scenario *scenario, const struct action *outer,
-		  const struct action *inner)
+/* A where it is first met; an action, and the same in its handler. */
+static void pairs(const struct scenario *scenario, const struct action *action,
+		  bool *done)
 {
-	now.outer = outer;
-	now.inner = inner;
+	now.outer = now.inner = action;
 	for (uint32_t i = 0; i < reached_count; i++) {
-		if (depth != ALL_PAIRS && paired[reached[i]])
+		if (done[reached[i]])
 			continue;
+		done[reached[i]] = true;
 		now.a = reached[i];
 		find_pairs(scenario, now.a, 0, spots_count());
 	}
@@ -347,20 +348,21 @@ static void play(const struct scenario *scenario)
 	if (depth == USUAL || !may(scenario, &actions[ACTION_FILL]) ||
 	    (depth == PAIRS && !(scenario->flags & KEEPS_ROOM)))
 		return;
-	pairs(scenario, &actions[ACTION_RECORD], &actions[ACTION_RECORD]);
+	pairs(scenario, &actions[ACTION_RECORD], paired);
 	if (depth == ALL_PAIRS)
-		pairs(scenario, &actions[ACTION_FILL], &actions[ACTION_FILL]);
-	for (uint32_t i = 0; i < reached_count; i++)
-		paired[reached[i]] = true;
+		pairs(scenario, &actions[ACTION_FILL], lapped);
 }
 
 static void play_all(void)
 {
 	memset(met, 0, spots_count() * sizeof(*met));
 	memset(paired, 0, spots_count() * sizeof(*paired));
+	memset(lapped, 0, spots_count() * sizeof(*lapped));
 	memset(harmed, 0, spots_count() * sizeof(*harmed));
 	for (int kind = 0; kind < STAGE_KINDS; kind++) {
 		stage = &stages[stage->atomic][kind];
+		if (depth == ALL_PAIRS)
+			memset(paired, 0, spots_count() * sizeof(*paired));
 		for (uint32_t i = 0; i < scenario_count; i++)
 			if (scenario_plays(&scenarios[i]))
 				play(&scenarios[i]);
@@ -456,9 +458,10 @@ static bool prepare(const char *list)
 	in_sequence = calloc(spots_count(), sizeof(*in_sequence));
 	harmed = calloc(spots_count(), sizeof(*harmed));
 	paired = calloc(spots_count(), sizeof(*paired));
+	lapped = calloc(spots_count(), sizeof(*lapped));
 	met = calloc(spots_count(), sizeof(*met));
 	lanes_reset();
-	return reached && in_sequence && harmed && paired && met;
+	return reached && in_sequence && harmed && paired && lapped && met;
 }
 
 static bool read_words(int count, char **words)
