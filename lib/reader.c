@@ -772,7 +772,7 @@ static bool nothing_new(struct rondo_reader *reader)
 	int64_t now = rondo_os_monotonic_ns();
 
 	if (!rondo_ring_ready(reader->ring) && reader->settled &&
-	    !reader->marked && reader->deadline == RONDO_NEVER &&
+	    reader->deadline == RONDO_NEVER &&
 	    now - reader->looked_at < LOOK_NS)
 		return true;
 	reader->looked_at = now;
@@ -783,13 +783,16 @@ int rondo_reader_take(struct rondo_reader *reader, bool over,
 		      struct rondo_view *out)
 {
 	struct rondo_survey survey;
-	uint64_t slot = load_slot(reader, reader->cursor);
+	uint64_t slot;
 	int result = LOST_RACE;
 
+	if (reader->marked)
+		unmark_all(reader);
 	/* What the cursor names is next, whatever else there is. */
-	if (!reader->marked &&
-	    slot_says(slot, RONDO_SLOT_READABLE, reader->cursor) &&
-	    rondo_slot_pages(slot) < rondo_map_page_sets(reader->map))
+	slot = load_slot(reader, reader->cursor);
+	if (slot_says(slot, RONDO_SLOT_READABLE, reader->cursor) &&
+	    rondo_slot_pages(slot) < rondo_map_page_sets(reader->map) &&
+	    !is_marked(reader, slot))
 		result = take_slot(reader, slot, out);
 	if (result == LOST_RACE && !over && nothing_new(reader))
 		return -EAGAIN;

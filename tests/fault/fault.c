@@ -33,10 +33,11 @@
 
 /* How much of it. */
 static enum {
+	RATES,	   /* nothing but what a parked thread costs the others */
 	BRIEF,	   /* a record's spots where a scenario first leads to them */
 	USUAL,	   /* all actions, kills, forks, parks */
 	PAIRS,	   /* ... and pairs: A on the record path, where first met */
-	ALL_PAIRS, /* ... in all scenarios and stages, laps in laps; and rates */
+	ALL_PAIRS, /* ... in all scenarios and stages, and laps in laps */
 } depth = USUAL;
 
 /* What is being done, for whoever has to tell where it went wrong. */
@@ -323,6 +324,36 @@ static void parks(const struct scenario *scenario)
 	}
 }
 
+/* ---- rates ---- */
+
+/* Of a record that fits, and of one that crosses, at each spot: in per mille. */
+static void rates(void)
+{
+	uint64_t sum = 0, count = 0;
+	uint32_t worst = UINT32_MAX;
+
+	for (uint32_t i = 0; i < scenario_count; i++) {
+		if (!(scenarios[i].flags & KEEPS_ROOM))
+			continue;
+		reached_count = 0;
+		now.scenario = &scenarios[i];
+		find_reached(&scenarios[i], 0, spots_count());
+		for (uint32_t k = 0; k < reached_count; k += RATE_STRIDE) {
+			uint32_t rate = park_rate(&scenarios[i], reached[k]);
+
+			if (!rate)
+				continue;
+			sum += rate;
+			count++;
+			worst = rate < worst ? rate : worst;
+		}
+	}
+	printf("%s: others while one is parked, of their rate: "
+	       "%" PRIu64 " per mille in the mean of %" PRIu64
+	       " spots, worst %u\n",
+	       mode_name(), count ? sum / count : 0, count, worst);
+}
+
 /* ---- all of it ---- */
 
 static void play(const struct scenario *scenario)
@@ -355,6 +386,11 @@ static void play(const struct scenario *scenario)
 
 static void play_all(void)
 {
+	if (depth == RATES) {
+		stage = &stages[stage->atomic][0];
+		rates();
+		return;
+	}
 	memset(met, 0, spots_count() * sizeof(*met));
 	memset(paired, 0, spots_count() * sizeof(*paired));
 	memset(lapped, 0, spots_count() * sizeof(*lapped));
@@ -383,36 +419,6 @@ static void close_stages(bool atomic)
 {
 	for (int kind = 0; kind < STAGE_KINDS; kind++)
 		stage_close(&stages[atomic][kind]);
-}
-
-/* ---- rates ---- */
-
-/* Of a record that fits, and of one that crosses, at each spot: in per mille. */
-static void rates(void)
-{
-	uint64_t sum = 0, count = 0;
-	uint32_t worst = UINT32_MAX;
-
-	for (uint32_t i = 0; i < scenario_count; i++) {
-		if (!(scenarios[i].flags & KEEPS_ROOM))
-			continue;
-		reached_count = 0;
-		now.scenario = &scenarios[i];
-		find_reached(&scenarios[i], 0, spots_count());
-		for (uint32_t k = 0; k < reached_count; k += RATE_STRIDE) {
-			uint32_t rate = park_rate(&scenarios[i], reached[k]);
-
-			if (!rate)
-				continue;
-			sum += rate;
-			count++;
-			worst = rate < worst ? rate : worst;
-		}
-	}
-	printf("%s: others while one is parked, of their rate: "
-	       "%" PRIu64 " per mille in the mean of %" PRIu64
-	       " spots, worst %u\n",
-	       mode_name(), count ? sum / count : 0, count, worst);
 }
 
 /* ---- figures ---- */
@@ -466,16 +472,19 @@ static bool prepare(const char *list)
 
 static bool read_words(int count, char **words)
 {
-	static const char *const names[] = {
-		[BRIEF] = "--brief", [PAIRS] = "--pairs", [ALL_PAIRS] = "--all"};
+	static const char *const names[] = {[RATES] = "--rates",
+					    [BRIEF] = "--brief",
+					    [PAIRS] = "--pairs",
+					    [ALL_PAIRS] = "--all"};
 
 	if (count == 3)
 		return true;
-	for (depth = BRIEF; depth <= ALL_PAIRS; depth++)
+	for (depth = RATES; depth <= ALL_PAIRS; depth++)
 		if (count == 4 && names[depth] &&
 		    !strcmp(words[3], names[depth]))
 			return true;
-	fprintf(stderr, "usage: %s LIST REACHED [--brief | --pairs | --all]\n",
+	fprintf(stderr,
+		"usage: %s LIST REACHED [--rates | --brief | --pairs | --all]\n",
 		words[0]);
 	return false;
 }
@@ -494,9 +503,6 @@ int main(int count, char **words)
 			return SKIPPED;
 		}
 		play_all();
-		stage = &stages[atomic][0];
-		if (depth == ALL_PAIRS)
-			rates();
 		close_stages(atomic);
 	}
 	park_close();

@@ -30,8 +30,8 @@ void park_close(void);
  */
 bool park_at(const struct scenario *scenario, uint32_t spot);
 
-/* Records per second, in per mille of what they are with nobody parked: rounds
- * of both in turn. 0: the spot was not reached. */
+/* Records per second of processor time, in per mille of what they are with nobody
+ * parked: the best of some rounds of both, in turn. 0: it was not reached. */
 uint32_t park_rate(const struct scenario *scenario, uint32_t spot);
 
 #endif

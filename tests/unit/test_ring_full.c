@@ -202,6 +202,23 @@ static void a_flush_leaves_an_empty_ring_alone(void **state)
 	test_ring_destroy(&ring);
 }
 
+static void a_flush_leaves_what_is_open_and_empty_alone(void **state)
+{
+	struct rondo_record record;
+	uint64_t before;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	assert_int_equal(rondo_reserve(ring.channel, ring.id, 16, &record), 0);
+	memset(record.data, 0, 16);
+	assert_int_equal(rondo_commit(&record), 0);
+	assert_int_equal(rondo_squash(ring.channel, rondo_mark(&record)), 0);
+	before = test_head(&ring);
+	assert_int_equal(rondo_channel_flush(ring.channel), 0);
+	assert_true(test_head(&ring) == before);
+	test_ring_destroy(&ring);
+}
+
 /* What a flusher on another CPU does, done by hand: a request where the slow
  * path looks, and an older hint that sends the next record there. */
 static void ask_to_close(void)
@@ -556,6 +573,7 @@ int main(void)
 			a_flight_recorder_overwrites_the_oldest_and_counts_it),
 		cmocka_unit_test(one_that_was_taken_is_not_overwritten),
 		cmocka_unit_test(a_flush_leaves_an_empty_ring_alone),
+		cmocka_unit_test(a_flush_leaves_what_is_open_and_empty_alone),
 		cmocka_unit_test(
 			a_ring_that_is_asked_closes_at_its_next_record),
 		cmocka_unit_test(
