@@ -26,8 +26,8 @@ static struct {
 	const struct bench *bench;
 	struct rondo_channel *idle;
 	struct rondo_channel *busy;
-	uint64_t closed; /* sub-buffers, of both */
-	double rounds;	 /* of the last busy sample: fences for a flush */
+	uint64_t closed, closed_busy; /* sub-buffers, by our calls */
+	double rounds; /* of the last busy sample: fences for a flush */
 	pthread_t producer;
 	sem_t go;
 	sem_t stopped;
@@ -93,9 +93,11 @@ static double time_flush(struct rondo_channel *channel)
 	const uint64_t began = bench_ticks_alone();
 	const int closed = rondo_channel_flush(channel);
 	const uint64_t ticks = bench_ticks_alone() - began;
+	uint64_t *sum = channel == flush.idle ? &flush.closed :
+						&flush.closed_busy;
 
 	if (closed > 0)
-		flush.closed += (uint64_t)closed;
+		*sum += (uint64_t)closed;
 	return (double)ticks * bench_ns_per_tick();
 }
 
@@ -210,10 +212,15 @@ int flush_check(void)
 	if (rondo_channel_stats(flush.idle, &idle) ||
 	    rondo_channel_stats(flush.busy, &busy))
 		return bench_fail("no statistics");
-	if (idle.flushes + busy.flushes != flush.closed || !flush.closed)
-		return bench_fail("%" PRIu64 " sub-buffers closed; counted "
-				  "%" PRIu64,
-				  flush.closed, idle.flushes + busy.flushes);
+	/* A busy ring may answer twice: when it is asked again before it was
+	 * seen to have answered. */
+	if (idle.flushes != flush.closed || !flush.closed ||
+	    busy.flushes < flush.closed_busy)
+		return bench_fail("%" PRIu64 " and %" PRIu64
+				  " sub-buffers closed; counted %" PRIu64
+				  " and %" PRIu64,
+				  flush.closed, flush.closed_busy, idle.flushes,
+				  busy.flushes);
 	return 0;
 }
 

@@ -187,6 +187,9 @@ RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,
 	if (result == RONDO_FAST_NO_ROOM)
 		return rondo_reserve_full(channel, event_id, bytes, out,
 					  seen.head, seen.ring_id);
+	if (result == RONDO_FAST_LOST)
+		return rondo_reserve_call(out->channel, out->event_id,
+					  out->bytes, out);
 	return rondo_reserve_call(channel, event_id, bytes, out);
 #else
 	if (result == RONDO_FAST_NO_ROOM &&

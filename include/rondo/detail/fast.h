@@ -54,6 +54,7 @@ enum rondo_fast {
 	RONDO_FAST_DONE = 0,
 	RONDO_FAST_CALL = 1,	/* rondo_reserve_call */
 	RONDO_FAST_NO_ROOM = 2, /* rondo_refuse_full, else the same */
+	RONDO_FAST_LOST = 3,	/* rondo_reserve_call, with what out says */
 };
 
 #if RONDO_HAVE_RSEQ
@@ -89,23 +90,24 @@ rondo_fast_reserve(struct rondo_channel *channel, uint16_t event_id,
 		return RONDO_FAST_NO_ROOM;
 	header = channel->pages + ((hint & RONDO_HEAD_LOW) << channel->order) +
 		 (rondo_head_position(base) & channel->mask);
-	if (rondo_unlikely(rondo_seq_reserve(
-		    ring, &channel->offsets, (uint32_t)id, head, wanted, header,
-		    0xff000000u | (uint32_t)(event_id & 0xff) << 16 |
-			    (uint32_t)((bytes + 7) >> 3) << 8)))
-		return RONDO_FAST_CALL;
-	rondo_zero_tail(header + 8, bytes);
+	/* Before the sequence, so that a function has less to keep across it. */
 	out->data = header + 8;
 	out->channel = channel;
 	out->ring = ring;
 	out->head = wanted;
 	out->before = head;
-	out->ring_id = (uint32_t)id;
 	out->bytes = bytes;
+	out->ring_id = (uint32_t)id;
 	out->event_id = event_id;
 	out->reserved16_ = 0;
 	out->reserved32_ = 0;
 	out->reserved_[0] = out->reserved_[1] = 0;
+	if (rondo_unlikely(rondo_seq_reserve(
+		    ring, &channel->offsets, (uint32_t)id, head, wanted, header,
+		    0xff000000u | (uint32_t)(event_id & 0xff) << 16 |
+			    (uint32_t)((bytes + 7) >> 3) << 8)))
+		return RONDO_FAST_LOST;
+	rondo_zero_tail((char *)out->data, out->bytes);
 	return RONDO_FAST_DONE;
 }
 

@@ -36,7 +36,7 @@ static inline uint64_t rondo_position_of_end(uint64_t end)
 {
 	uint64_t aligned = rondo_align(end, 8);
 
-	return aligned | (aligned - end);
+	return aligned + (aligned - end);
 }
 
 static inline uint64_t rondo_head_pending(uint64_t head)
