@@ -80,8 +80,8 @@ static int snapshots(const char *directory, const sigset_t *signals, int times)
 
 static int open_recorder(void)
 {
-	/* As many spares as sub-buffers: a snapshot is complete, whatever the
-	 * producers do meanwhile. */
+	/* As many spares as sub-buffers: a snapshot takes all of a ring before
+	 * it writes any of it, so nothing is overwritten meanwhile. */
 	const struct rondo_config config = {
 		.size = sizeof(config),
 		.flags = RONDO_OVERWRITE,

@@ -32,6 +32,7 @@
 #define DIRECTORY_MODE 0700u
 #define EMPTY_PACKET_BYTES 4096u
 #define DRAIN_NS INT64_C(1000000) /* between looks at stragglers */
+#define DRAIN_AT_ONCE 64	  /* sub-buffers on loan */
 #define SNAPSHOT_TRIES 8
 /* Beyond it counts are damage; readers take the largest for none at all. */
 #define COUNT_MAX (UINT64_MAX >> 8)
@@ -580,22 +581,34 @@ static bool begin_drain(struct rondo_writer *writer)
 	return any;
 }
 
+/* Takes what the spares allow before it writes any of it: while it writes the
+ * producers of a recorder may overwrite what is left. False: nothing is ready. */
+static bool drain_ring(struct rondo_writer *writer, uint32_t ring)
+{
+	struct rondo_view views[DRAIN_AT_ONCE];
+	uint32_t taken = 0;
+
+	while (taken < DRAIN_AT_ONCE && !is_drained(writer, ring) &&
+	       !rondo_consumer_take_ring(writer->consumer, ring,
+					 &views[taken])) {
+		writer->rings[ring].left--;
+		taken++;
+	}
+	for (uint32_t i = 0; i < taken; i++)
+		write_and_release(writer, &views[i]);
+	return taken != 0;
+}
+
 /* Writes what is ready of each ring, up to its head as it was noted, however
  * much comes meanwhile. False: nothing was. */
 static bool drain_once(struct rondo_writer *writer, bool *out_done)
 {
 	bool progress = false, done = true;
-	struct rondo_view view;
 	uint32_t ring;
 
 	for (ring = 0; ring < map_of(writer)->ring_count; ring++) {
-		while (!is_drained(writer, ring) &&
-		       !rondo_consumer_take_ring(writer->consumer, ring,
-						 &view)) {
-			write_and_release(writer, &view);
-			writer->rings[ring].left--;
+		while (drain_ring(writer, ring))
 			progress = true;
-		}
 		done &= is_drained(writer, ring);
 	}
 	*out_done = done;
