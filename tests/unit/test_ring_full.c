@@ -86,6 +86,45 @@ static void a_full_ring_refuses_and_counts_records_and_bytes(void **state)
 	}
 }
 
+/* The library's own, beside the inlined one. */
+int exported_reserve(struct rondo_channel *channel, uint16_t event_id,
+		     uint32_t bytes,
+		     struct rondo_record *out) __asm__("rondo_reserve");
+
+static void
+the_exported_reserve_crosses_and_refuses_as_the_inlined(void **state)
+{
+	struct rondo_stats before, after;
+	struct rondo_record record;
+	uint64_t number;
+	uint32_t tag;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	test_record(&ring, 1);
+	number = rondo_head_number(test_head(&ring), ring.map->order);
+	ring.ring->limit = 0; /* no time can be told in what is open */
+	tag = test_expect(&ring, 16);
+	assert_int_equal(exported_reserve(ring.channel, ring.id, 16, &record),
+			 0);
+	test_fill(record.data, tag, 16);
+	assert_int_equal(rondo_commit(&record), 0);
+	assert_true(rondo_head_number(test_head(&ring), ring.map->order) ==
+		    number + 1);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+	test_ring_create(&ring, &keeps_oldest);
+	fill_ring();
+	test_stats(&ring, &before);
+	assert_int_equal(exported_reserve(ring.channel, ring.id, 16, &record),
+			 -ENOBUFS);
+	test_stats(&ring, &after);
+	assert_int_equal(after.refused_records[RONDO_REFUSED_FULL],
+			 before.refused_records[RONDO_REFUSED_FULL] + 1);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 static void a_packet_tells_what_was_refused_before_it_was_closed(void **state)
 {
 	struct rondo_record record;
@@ -566,6 +605,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			a_full_ring_refuses_and_counts_records_and_bytes),
+		cmocka_unit_test(
+			the_exported_reserve_crosses_and_refuses_as_the_inlined),
 		cmocka_unit_test(
 			a_packet_tells_what_was_refused_before_it_was_closed),
 		cmocka_unit_test(a_taken_sub_buffer_is_room_at_once),
