@@ -81,7 +81,7 @@ static int snapshots(const char *directory, const sigset_t *signals, int times)
 static int open_recorder(void)
 {
 	/* As many spares as sub-buffers: a snapshot takes all of a ring before
-	 * it writes any of it, so nothing is overwritten meanwhile. */
+	 * it writes any of it. */
 	const struct rondo_config config = {
 		.size = sizeof(config),
 		.flags = RONDO_OVERWRITE,
