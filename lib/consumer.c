@@ -35,7 +35,7 @@ struct rondo_consumer {
 	bool told_over; /* a wait has said that nothing more will come */
 	int pipe[2];	/* for splices to files; -1: none */
 	struct rondo_loan *loans; /* of all rings, and so on */
-	uint32_t *told;
+	struct rondo_quarantined *quarantine;
 	struct rondo_reader readers[];
 };
 
@@ -57,7 +57,7 @@ static void free_consumer(struct rondo_consumer *consumer)
 		if (consumer->pipe[i] >= 0)
 			(void)rondo_os_close(consumer->pipe[i]);
 	free(consumer->loans);
-	free(consumer->told);
+	free(consumer->quarantine);
 	free(consumer);
 }
 
@@ -74,10 +74,9 @@ static struct rondo_consumer *allocate_consumer(struct rondo_control *control)
 	consumer->pipe[0] = consumer->pipe[1] = -1;
 	consumer->loans = allocate((size_t)map->ring_count * map->spares,
 				   sizeof(struct rondo_loan));
-	consumer->told =
-		allocate((size_t)map->ring_count * rondo_map_page_sets(map),
-			 sizeof(*consumer->told));
-	if (!consumer->loans || !consumer->told) {
+	consumer->quarantine = allocate((size_t)map->ring_count * map->count,
+					sizeof(struct rondo_quarantined));
+	if (!consumer->loans || !consumer->quarantine) {
 		free_consumer(consumer);
 		return NULL;
 	}
@@ -88,8 +87,8 @@ static struct rondo_consumer *allocate_consumer(struct rondo_control *control)
 		consumer->readers[i].map = map;
 		consumer->readers[i].loans =
 			consumer->loans + (size_t)i * map->spares;
-		consumer->readers[i].told =
-			consumer->told + (size_t)i * rondo_map_page_sets(map);
+		consumer->readers[i].quarantine =
+			consumer->quarantine + (size_t)i * map->count;
 	}
 	return consumer;
 }

@@ -61,16 +61,27 @@ static uint64_t state_with(enum rondo_pages_state state, uint64_t number)
 	return (uint64_t)state | number << 8;
 }
 
-static uint64_t state_of(const struct rondo_reader *reader, uint32_t pages)
+/* Whether the sub-buffer of a slot was copied out by quarantine. */
+static bool is_quarantined(const struct rondo_reader *reader, uint64_t slot)
 {
-	return rondo_load_relaxed(
-		rondo_map_state(reader->map, reader->index, pages));
+	for (uint32_t i = 0; i < reader->quarantined; i++)
+		if (reader->quarantine[i].number == rondo_slot_number(slot))
+			return true;
+	return false;
 }
 
-/* Whether the sub-buffer of a slot was copied out by quarantine. */
-static bool is_marked(const struct rondo_reader *reader, uint64_t slot)
+static void remember(struct rondo_reader *reader, uint64_t number,
+		     uint32_t pages, uint64_t told)
 {
-	return state_of(reader, rondo_slot_pages(slot)) ==
+	reader->quarantine[reader->quarantined++] = (struct rondo_quarantined){
+		.number = number, .pages = pages, .told = (uint32_t)told};
+}
+
+/* The same, as the states table has it for the next consumer. */
+static bool was_quarantined(const struct rondo_reader *reader, uint64_t slot)
+{
+	return rondo_load_relaxed(rondo_map_state(reader->map, reader->index,
+						  rondo_slot_pages(slot))) ==
 	       state_with(RONDO_PAGES_QUARANTINED, rondo_slot_number(slot));
 }
 
@@ -122,13 +133,13 @@ int rondo_reader_adopt(struct rondo_reader *reader, uint32_t index, bool *used)
 		if (pages >= rondo_map_page_sets(map) || used[pages])
 			return -EPROTO;
 		used[pages] = true;
-		if (is_marked(reader, slot))
-			reader->marked++;
+		if (was_quarantined(reader, slot))
+			remember(reader, rondo_slot_number(slot), pages,
+				 UINT32_MAX);
 		else
 			set_state(reader, pages, RONDO_PAGES_IN_SLOT);
 	}
 	for (uint32_t pages = 0; pages < rondo_map_page_sets(map); pages++) {
-		reader->told[pages] = UINT32_MAX;
 		if (used[pages])
 			continue;
 		set_state(reader, pages, RONDO_PAGES_SPARE);
@@ -337,27 +348,12 @@ static bool is_idle(const struct rondo_reader *reader, uint64_t head)
 	const struct rondo_map *map = reader->map;
 	uint64_t slot = load_slot(reader, reader->cursor);
 
-	return reader->settled && !reader->marked &&
+	return reader->settled &&
 	       rondo_slot_state(slot) != RONDO_SLOT_READABLE &&
 	       rondo_number_extend(rondo_head_number(head, map->order),
 				   rondo_slot_number(slot),
 				   rondo_number_bits(map->order)) ==
 		       reader->cursor;
-}
-
-/* It holds what no one has seen, or nothing. */
-static void clear_mark(struct rondo_reader *reader, uint32_t pages)
-{
-	set_state(reader, pages, RONDO_PAGES_IN_SLOT);
-	reader->marked--;
-}
-
-/* What was copied out of these pages is not in them any more. It was shipped
- * before it was overwritten: that is no loss. */
-static void note_overwritten(struct rondo_reader *reader, uint32_t pages)
-{
-	reader->overwritten++;
-	clear_mark(reader, pages);
 }
 
 /* Records committed in a page set that was delivered. Who claims it meanwhile
@@ -383,44 +379,42 @@ static uint64_t records_in(const struct rondo_reader *reader, uint32_t pages)
 }
 
 /*
- * A marked page set whose writers are done is like any other again. In atomic
+ * A marked page set whose writers are done is like any other again: taken, or,
+ * if it was overwritten by now, no loss, having been shipped before. In atomic
  * mode the copy may have lacked the header of a record whose writer was stopped
  * before it: then more was committed than was told of.
  */
-static void unmark(struct rondo_reader *reader, uint32_t pages, uint64_t number)
+static void end_quarantine(struct rondo_reader *reader,
+			   const struct rondo_quarantined *one, uint64_t slot)
 {
-	uint64_t *at = rondo_map_slot(reader->map, reader->index, number);
-	uint64_t slot = load_slot(reader, number);
-	uint64_t records;
+	uint64_t *at = rondo_map_slot(reader->map, reader->index, one->number);
+	uint64_t empty = rondo_slot(one->pages, RONDO_SLOT_EMPTY, one->number);
+	uint64_t records = records_in(reader, one->pages);
 
-	if (slot_says(slot, RONDO_SLOT_OPEN, number))
-		return;
-	records = records_in(reader, pages);
-	if (!slot_says(slot, RONDO_SLOT_READABLE, number) ||
+	if (!slot_says(slot, RONDO_SLOT_READABLE, one->number) ||
 	    /* pairs(licence) release: our copy came before what is written. */
-	    !rondo_cas(at, slot, rondo_slot(pages, RONDO_SLOT_EMPTY, number))) {
-		note_overwritten(reader, pages);
-		return;
+	    !rondo_cas(at, slot, empty)) {
+		reader->overwritten++;
+	} else {
+		count(&reader->ring->taken, 1);
+		if (records > one->told)
+			count(&reader->ring->abandoned, records - one->told);
 	}
-	count(&reader->ring->taken, 1);
-	if (records > reader->told[pages])
-		count(&reader->ring->abandoned, records - reader->told[pages]);
-	clear_mark(reader, pages);
+	set_state(reader, one->pages, RONDO_PAGES_IN_SLOT);
 }
 
-static void unmark_all(struct rondo_reader *reader)
+/* Before each take: one load for each that stalls. */
+static void end_quarantines(struct rondo_reader *reader)
 {
-	const struct rondo_map *map = reader->map;
+	for (uint32_t i = reader->quarantined; i > 0; i--) {
+		struct rondo_quarantined one = reader->quarantine[i - 1];
+		uint64_t slot = load_slot(reader, one.number);
 
-	for (uint32_t k = 0; k < map->count && reader->marked; k++) {
-		uint32_t pages = rondo_slot_pages(load_slot(reader, k));
-		uint64_t state;
-
-		if (pages >= rondo_map_page_sets(map))
+		if (slot_says(slot, RONDO_SLOT_OPEN, one.number))
 			continue;
-		state = state_of(reader, pages);
-		if ((state & 0xff) == RONDO_PAGES_QUARANTINED)
-			unmark(reader, pages, state >> 8);
+		reader->quarantine[i - 1] =
+			reader->quarantine[--reader->quarantined];
+		end_quarantine(reader, &one, slot);
 	}
 }
 
@@ -433,7 +427,7 @@ static void look_at_slot(const struct rondo_reader *reader, uint64_t beyond,
 
 	if ((state != RONDO_SLOT_READABLE && state != RONDO_SLOT_OPEN) ||
 	    rondo_slot_pages(slot) >= rondo_map_page_sets(reader->map) ||
-	    is_marked(reader, slot))
+	    is_quarantined(reader, slot))
 		return;
 	if (state == RONDO_SLOT_READABLE) {
 		out->readable++;
@@ -495,11 +489,11 @@ void rondo_reader_look(struct rondo_reader *reader, struct rondo_survey *out)
 
 	memset(out, 0, sizeof(*out));
 	out->unfinished = is_unfinished(reader, head);
+	end_quarantines(reader);
 	if (is_idle(reader, head)) {
 		reader->deadline = RONDO_NEVER;
 		return;
 	}
-	unmark_all(reader);
 	beyond = number_of_head(reader, head);
 	for (uint32_t k = 0; k < map->count; k++) {
 		RONDO_TESTPOINT(RONDO_AT_LOOK);
@@ -717,8 +711,8 @@ static void ship_stalled(struct rondo_reader *reader, struct parcel *parcel,
 	tidy_closed(reader, parcel, &copied);
 	set_state(reader, parcel->pages,
 		  state_with(RONDO_PAGES_QUARANTINED, parcel->number));
-	reader->told[parcel->pages] = (uint32_t)(copied.records + copied.open);
-	reader->marked++;
+	remember(reader, parcel->number, parcel->pages,
+		 copied.records + copied.open);
 	reader->copy = parcel->data;
 	count(&reader->ring->quarantined, 1);
 	count(&reader->ring->abandoned, copied.open);
@@ -740,7 +734,8 @@ static int quarantine(struct rondo_reader *reader, uint64_t slot,
 		.flags = RONDO_VIEW_LATE | RONDO_VIEW_STALLED,
 	};
 
-	if (reader->copy)
+	/* Marks for all slots: somebody scribbles. */
+	if (reader->copy || reader->quarantined == map->count)
 		return -ENOSPC;
 	parcel.data = allocate_pages(map->subbuf_bytes);
 	if (!parcel.data)
@@ -786,13 +781,13 @@ int rondo_reader_take(struct rondo_reader *reader, bool over,
 	uint64_t slot;
 	int result = LOST_RACE;
 
-	if (reader->marked)
-		unmark_all(reader);
+	if (reader->quarantined)
+		end_quarantines(reader);
 	/* What the cursor names is next, whatever else there is. */
 	slot = load_slot(reader, reader->cursor);
 	if (slot_says(slot, RONDO_SLOT_READABLE, reader->cursor) &&
 	    rondo_slot_pages(slot) < rondo_map_page_sets(reader->map) &&
-	    !is_marked(reader, slot))
+	    !is_quarantined(reader, slot))
 		result = take_slot(reader, slot, out);
 	if (result == LOST_RACE && !over && nothing_new(reader))
 		return -EAGAIN;

@@ -22,21 +22,28 @@ struct rondo_loan {
 	bool out;
 };
 
+/* A sub-buffer that was copied out, and whose writer has not delivered it. */
+struct rondo_quarantined {
+	uint64_t number;
+	uint32_t pages;
+	uint32_t told; /* records told of with the copy, as shipped or as
+			* abandoned; UINT32_MAX: not by us */
+};
+
 /* What the consumer keeps of a ring for itself. */
 struct rondo_reader {
 	const struct rondo_map *map;
 	struct rondo_ring *ring;
-	struct rondo_loan *loans; /* as many as spares */
-	uint32_t *told; /* records of each marked page set told of with its copy,
-			 * as shipped or abandoned; UINT32_MAX: not by us */
-	char *copy;	/* of a quarantined one, on loan; or NULL */
+	struct rondo_loan *loans;	      /* as many as spares */
+	struct rondo_quarantined *quarantine; /* room for one a slot */
+	char *copy;		 /* of a quarantined one, on loan; or NULL */
 	uint64_t cursor;	 /* next number in turn */
 	uint64_t overwritten;	 /* as told in packet_seq_num so far */
 	uint64_t delivered;	 /* at the last flush period; the consumer's */
 	uint64_t last_end;	 /* ticks: end of what was shipped last */
 	uint64_t stalled_newest; /* those up to it stall since deadline was set */
 	int64_t deadline;	 /* when they are quarantined, monotonic */
-	uint32_t marked;	 /* slots whose sub-buffer was copied out */
+	uint32_t quarantined;	 /* how many there are */
 	uint32_t index;
 	bool settled;	   /* nothing before the cursor is left to take */
 	int64_t looked_at; /* monotonic; when the head was read last */

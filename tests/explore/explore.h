@@ -241,7 +241,7 @@ void ledger_payload(unsigned agent, unsigned record, uint64_t *at,
 struct ring_reader {
 	struct rondo_reader reader;
 	struct rondo_loan loans[SPARES_MAX];
-	uint32_t told[SUBBUF_COUNT + SPARES_MAX];
+	struct rondo_quarantined quarantine[SUBBUF_COUNT];
 };
 void ledger_read_ring(struct ring_reader *out, const struct rondo_map *map,
 		      uint32_t ring);

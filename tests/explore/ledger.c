@@ -619,7 +619,7 @@ void ledger_read_ring(struct ring_reader *out, const struct rondo_map *map,
 	memset(out, 0, sizeof(*out));
 	out->reader.map = map;
 	out->reader.loans = out->loans;
-	out->reader.told = out->told;
+	out->reader.quarantine = out->quarantine;
 	if (rondo_reader_adopt(&out->reader, ring, used))
 		violate("I-pages: the slots make no sense");
 }

@@ -108,10 +108,10 @@ static void a_slot_of_long_ago_is_not_where_the_head_is(void **state)
 	const uint64_t long_ago = UINT64_C(3) << (rondo_number_bits(12) - 2);
 	struct rondo_record stalled = {0};
 	struct rondo_loan loans[16];
+	struct rondo_quarantined quarantine[16];
 	struct rondo_reader reader;
 	struct rondo_survey survey;
 	uint64_t number, before, *old;
-	uint32_t told[16];
 	bool used[16];
 
 	(void)state;
@@ -119,7 +119,7 @@ static void a_slot_of_long_ago_is_not_where_the_head_is(void **state)
 	ring.any_order = true;
 	assert_in_range(rondo_map_page_sets(ring.map), 4, TEST_COUNT(used));
 	reader = (struct rondo_reader){
-		.map = ring.map, .loans = loans, .told = told};
+		.map = ring.map, .loans = loans, .quarantine = quarantine};
 	assert_int_equal(rondo_reader_adopt(&reader, ring.index, used), 0);
 	number = test_number(&ring);
 	test_reserve(&ring, 16, &stalled);
