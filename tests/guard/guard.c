@@ -47,8 +47,8 @@ static const struct rondo_event_class event_class = {
 	.field_size = sizeof(fields[0]),
 };
 
-static struct rondo_channel *large, *small, *full;
-static struct rondo_consumer *consumer;
+static struct rondo_channel *large, *small, *full, *stalled;
+static struct rondo_consumer *consumer, *beside;
 static uint16_t id;
 
 /* Where this program's variables begin and end, by the linker. */
@@ -182,13 +182,25 @@ GUARDED guard_refused(void)
 }
 
 /* What is ready, as often as there is something. */
-GUARDED guard_take(void)
+static inline __attribute__((always_inline)) void
+take_all(struct rondo_consumer *from)
 {
 	struct rondo_view view;
 
-	while (rondo_consumer_take(consumer, &view) == 0)
-		if (rondo_consumer_release(consumer, &view))
+	while (rondo_consumer_take(from, &view) == 0)
+		if (rondo_consumer_release(from, &view))
 			fail("release", 0);
+}
+
+GUARDED guard_take(void)
+{
+	take_all(consumer);
+}
+
+/* The same where two writers stall, and the head passes over them. */
+GUARDED guard_take_beside(void)
+{
+	take_all(beside);
 }
 
 static void record_to_take(void)
@@ -197,19 +209,47 @@ static void record_to_take(void)
 		fail("record to take", 0);
 }
 
+static void record_beside(void)
+{
+	if (record(stalled, 2032, 1))
+		fail("record beside", 0);
+}
+
+/* Two sub-buffers with records that stay open, and copied out by now. */
+static void stall_two(void)
+{
+	static struct rondo_record open[2];
+	struct rondo_stats stats = {.quarantined = 0};
+
+	for (int i = 0; i < 2; i++)
+		if (rondo_reserve(stalled, id, 2032, &open[i]))
+			fail("stall", i);
+	/* Full at times, until the consumer's patience is at its end. */
+	for (int i = 0; i < 1000 && stats.quarantined < 2; i++) {
+		(void)record(stalled, 2032, 1);
+		take_all(beside);
+		rondo_channel_stats(stalled, &stats);
+	}
+	if (stats.quarantined != 2)
+		fail("quarantine", (int)stats.quarantined);
+}
+
 /* ---- all of them ---- */
 
-static void count_takes(void)
+static void count_takes(const char *name, struct rondo_channel *channel,
+			void (*before)(void), void (*guarded)(void))
 {
-	struct rondo_stats stats;
+	struct rondo_stats first, last;
 
+	rondo_channel_stats(channel, &first);
 	for (int i = 0; i < CALLS / 4; i++) {
 		for (int k = 0; k < 4; k++)
-			record_to_take();
-		guard_take();
+			before();
+		guarded();
 	}
-	rondo_channel_stats(small, &stats);
-	printf("taken %llu\n", (unsigned long long)stats.taken);
+	rondo_channel_stats(channel, &last);
+	printf("%s %llu\n", name,
+	       (unsigned long long)(last.taken - first.taken));
 }
 
 static void count_instructions(void)
@@ -221,7 +261,8 @@ static void count_instructions(void)
 	guard_write_calls();
 	guard_crossing();
 	guard_refused();
-	count_takes();
+	count_takes("take", small, record_to_take, guard_take);
+	count_takes("take_beside", stalled, record_beside, guard_take_beside);
 }
 
 static const struct {
@@ -236,6 +277,7 @@ static const struct {
 	{"crossing", guard_crossing, NULL},
 	{"refused", guard_refused, NULL},
 	{"take", guard_take, record_to_take},
+	{"take_beside", guard_take_beside, record_beside},
 };
 #define OPERATIONS (sizeof(traced) / sizeof(traced[0]))
 
@@ -285,13 +327,19 @@ int main(int argc, char **argv)
 	while (record(full, 16, 0) == 0)
 		continue;
 	result = rondo_consumer_open(small, &consumer);
+	stalled = make(4096, 0);
+	if (!result)
+		result = rondo_consumer_open(stalled, &beside);
 	if (result)
 		fail("rondo_consumer_open", result);
+	stall_two();
 	if (lines)
 		trace_lines();
 	else
 		count_instructions();
+	rondo_consumer_close(beside);
 	rondo_consumer_close(consumer);
+	rondo_channel_destroy(stalled);
 	rondo_channel_destroy(large);
 	rondo_channel_destroy(small);
 	rondo_channel_destroy(full);
