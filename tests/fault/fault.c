@@ -326,10 +326,11 @@ static void parks(const struct scenario *scenario)
 
 /* ---- rates ---- */
 
-/* Of a record that fits, and of one that crosses, at each spot: in per mille. */
+/* What others keep of their rate while one is parked: at each so many-th spot of
+ * what leaves a ring with room. */
 static void rates(void)
 {
-	uint64_t sum = 0, count = 0;
+	uint64_t sum = 0, count = 0, below = 0;
 	uint32_t worst = UINT32_MAX;
 
 	for (uint32_t i = 0; i < scenario_count; i++) {
@@ -346,12 +347,18 @@ static void rates(void)
 			sum += rate;
 			count++;
 			worst = rate < worst ? rate : worst;
+			if (rate >= PARK_RATE_WANTED)
+				continue;
+			below++;
+			printf("%s: %u per mille: %s, %s\n", mode_name(), rate,
+			       scenarios[i].name, spot_name(reached[k]));
 		}
 	}
 	printf("%s: others while one is parked, of their rate: "
 	       "%" PRIu64 " per mille in the mean of %" PRIu64
-	       " spots, worst %u\n",
-	       mode_name(), count ? sum / count : 0, count, worst);
+	       " spots, worst %u, below %u: %" PRIu64 "\n",
+	       mode_name(), count ? sum / count : 0, count, worst,
+	       PARK_RATE_WANTED, below);
 }
 
 /* ---- all of it ---- */

@@ -30,8 +30,15 @@ void park_close(void);
  */
 bool park_at(const struct scenario *scenario, uint32_t spot);
 
-/* Records per second of processor time, in per mille of what they are with nobody
- * parked: the best of some rounds of both, in turn. 0: it was not reached. */
+/* Per mille of their rate that the others shall keep. */
+#define PARK_RATE_WANTED 900u
+
+/*
+ * Records per second of processor time, in per mille of what they are with
+ * nobody parked: the best of some rounds of both, in turn; of more rounds where
+ * that is less than wanted, since a busy machine slows either. 0: it was not
+ * reached.
+ */
 uint32_t park_rate(const struct scenario *scenario, uint32_t spot);
 
 #endif
