@@ -7,6 +7,7 @@
  */
 #include "support/test.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <ucontext.h>
@@ -353,10 +354,11 @@ static void a_locked_one_reads_the_clock_when_asked(void **unused)
 	}
 }
 
-/* A record header's time: 40 bits, the clock's at the sequence. */
-static uint64_t header_time(const uint64_t *header)
+/* What the clock said to a sequence that began at the given time, from those
+ * bits of it that are in a header. */
+static uint64_t time_of(const uint64_t *header, uint64_t bits, uint64_t begin)
 {
-	return *header & RONDO_COMPACT_TIME_MASK;
+	return begin + ((*header - begin) & bits);
 }
 
 #define HEADER 4
@@ -392,8 +394,8 @@ static void a_reserve_agrees_with_its_specification_when_done(void **unused)
 		assert_int_equal(reserve_tested(tested.ring.head, wanted),
 				 RONDO_SEQ_DONE);
 		/* All of it from the 40 bits that it stored. */
-		now = before + ((header_time(&tested.words[HEADER]) - before) &
-				RONDO_COMPACT_TIME_MASK);
+		now = time_of(&tested.words[HEADER], RONDO_COMPACT_TIME_MASK,
+			      before);
 		assert_true(now <= rondo_ticks_ordered());
 		assert_int_equal(reserve_specified(now, specified.ring.head,
 						   wanted),
@@ -629,6 +631,35 @@ static struct {
 
 #define TRAP_FLAG 0x100
 
+/* What changed in a world while it was stepped through, word by word. */
+#define CHANGES_MAX 64u
+
+static struct {
+	const struct world *world; /* NULL: nobody looks */
+	struct world before;
+	uint64_t count;
+	uint32_t word[CHANGES_MAX];
+	uint64_t value[CHANGES_MAX];
+} seen;
+
+/* All but the list itself, which is the caller's alone. */
+static void see_changes(void)
+{
+	const uint64_t *now = (const uint64_t *)(const void *)seen.world;
+	uint64_t *before = (uint64_t *)(void *)&seen.before;
+
+	for (uint32_t i = 0; i < offsetof(struct world, sequence) / 8; i++) {
+		if (now[i] == before[i])
+			continue;
+		if (seen.count < CHANGES_MAX) {
+			seen.word[seen.count] = i;
+			seen.value[seen.count] = now[i];
+		}
+		seen.count++;
+		before[i] = now[i];
+	}
+}
+
 static void step_or_abort(int signal, siginfo_t *info, void *context)
 {
 	greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -636,6 +667,8 @@ static void step_or_abort(int signal, siginfo_t *info, void *context)
 		(const struct descriptor *)(uintptr_t)area.rseq_cs;
 
 	(void)signal, (void)info;
+	if (seen.world)
+		see_changes();
 	registers[REG_EFL] |= TRAP_FLAG;
 	if (!trap.on)
 		registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
@@ -682,7 +715,7 @@ static int stepped_locked(void)
 /* Nothing but a word that nobody reads yet. */
 static void assert_changed_at_most(uint64_t *word)
 {
-	assert_true(tested.ring.head == specified.ring.head);
+	assert_memory_equal(&tested.ring, &specified.ring, sizeof(tested.ring));
 	if (word)
 		specified.words[word - tested.words] = *word;
 	assert_memory_equal(tested.words, specified.words,
@@ -713,7 +746,7 @@ static void assert_begun(void)
 	const uint64_t time = tested.sequence.time;
 	const struct rondo_store *store = specified.sequence.stores;
 
-	assert_true(tested.ring.head == specified.ring.head);
+	assert_memory_equal(&tested.ring, &specified.ring, sizeof(tested.ring));
 	for (; memcmp(tested.words, specified.words, sizeof(tested.words));
 	     store++) {
 		assert_true(store != specified.sequence.end);
@@ -721,28 +754,73 @@ static void assert_begun(void)
 	}
 }
 
+/* The specifications, at the time that the assembly read. */
+static int specified_reserve(void)
+{
+	const uint64_t bits = tested.ring.limit ? RONDO_COMPACT_TIME_MASK :
+						  UINT32_MAX;
+
+	return reserve_specified(time_of(&tested.words[HEADER], bits,
+					 tested.sequence.time),
+				 specified.ring.head, 1);
+}
+
+static int specified_commit(void)
+{
+	return rondo_spec_commit(&specified.ring, area.id, 1,
+				 specified.ring.head, 1);
+}
+
+static int specified_count(void)
+{
+	return rondo_spec_count(&specified.ring, area.id, 1,
+				specified.ring.head, refused_of(&specified),
+				40);
+}
+
+static int specified_list(void)
+{
+	return rondo_spec_list(&specified.sequence, area.id,
+			       &tested.sequence.time);
+}
+
+static int specified_locked(void)
+{
+	return rondo_spec_locked(&specified.sequence, area.id,
+				 &tested.sequence.time);
+}
+
 struct stepped {
 	int (*run)(void);
+	int (*specified)(void);
 	void (*check)(void);
+	bool has_limit;
 };
 
 static const struct stepped stepped[] = {
-	{stepped_reserve, assert_header_at_most},
-	{stepped_commit, assert_nothing_changed},
-	{stepped_count, assert_other_bytes_at_most},
-	{stepped_list, assert_begun},
-	{stepped_locked, assert_nothing_changed},
+	{stepped_reserve, specified_reserve, assert_header_at_most, true},
+	{stepped_commit, specified_commit, assert_nothing_changed, false},
+	{stepped_count, specified_count, assert_other_bytes_at_most, false},
+	{stepped_list, specified_list, assert_begun, true},
+	{stepped_locked, specified_locked, assert_nothing_changed, true},
 };
 
-/* A list whose last store is the head's, on the right id. */
+/* A list whose last store is the head's. */
+static void move_head(struct world *world)
+{
+	world->sequence.id = 1;
+	world->sequence.commit_at = &world->ring.head;
+	world->checks[0].at = &world->ring.head;
+	world->checks[0].expected = world->ring.head;
+}
+
 static void fill_stepped(uint64_t *state, uint32_t clock)
 {
 	fill_both(state);
-	with_clock(clock, 0, UINT64_MAX);
-	tested.sequence.id = area.id = 1;
-	tested.sequence.commit_at = &tested.ring.head;
-	tested.checks[0].at = &tested.ring.head;
-	tested.checks[0].expected = tested.ring.head;
+	with_clock(clock, rondo_ticks_ordered(), UINT64_MAX);
+	area.id = 1;
+	move_head(&tested);
+	move_head(&specified);
 }
 
 static int run_stepped(int (*run)(void), unsigned at)
@@ -777,22 +855,98 @@ static unsigned abort_at_each(const struct stepped *sequence, uint32_t clock,
 	}
 }
 
-static void an_abort_at_any_instruction_leaves_the_last_word(void **unused)
+/* Whether the processor steps: valgrind knows no trap flag. */
+static bool with_steps(bool (*body)(uint64_t *state))
 {
 	struct sigaction old, action = {.sa_flags = SA_SIGINFO};
 	uint64_t state = seed;
-	bool steps = true;
+	bool steps;
 
-	(void)unused;
 	action.sa_sigaction = step_or_abort;
 	assert_int_equal(sigaction(SIGTRAP, &action, &old), 0);
+	steps = body(&state);
+	assert_int_equal(sigaction(SIGTRAP, &old, NULL), 0);
+	return steps;
+}
+
+static bool abort_everywhere(uint64_t *state)
+{
+	bool steps = true;
+
 	for (unsigned i = 0; i < TEST_COUNT(stepped); i++)
 		for (uint32_t clock = RONDO_SEQ_CLOCK_GIVEN;
 		     clock <= RONDO_SEQ_CLOCK_FENCED; clock++)
-			steps &= abort_at_each(&stepped[i], clock, &state) > 2;
-	assert_int_equal(sigaction(SIGTRAP, &old, NULL), 0);
-	if (!steps)
-		skip(); /* valgrind knows no trap flag */
+			steps &= abort_at_each(&stepped[i], clock, state) > 2;
+	return steps;
+}
+
+static void an_abort_at_any_instruction_leaves_the_last_word(void **unused)
+{
+	(void)unused;
+	if (!with_steps(abort_everywhere))
+		skip();
+}
+
+/* True: it was stepped through, and changed something or not. */
+static bool watch(const struct world *which, int (*run)(void), int result)
+{
+	seen.world = which;
+	seen.before = *which;
+	seen.count = 0;
+	assert_int_equal(run_stepped(run, UINT_MAX), result);
+	seen.world = NULL;
+	assert_in_range(seen.count, 0, CHANGES_MAX);
+	return trap.steps;
+}
+
+/* Each store of the one is one of the other, at the same place and in the same
+ * order; so is what an abort leaves, which is some of the first of them. */
+static bool stores_agree(const struct stepped *sequence, int result)
+{
+	uint32_t word[CHANGES_MAX];
+	uint64_t value[CHANGES_MAX], count;
+
+	if (!watch(&tested, sequence->run, result))
+		return false;
+	count = seen.count;
+	memcpy(word, seen.word, sizeof(word));
+	memcpy(value, seen.value, sizeof(value));
+	(void)watch(&specified, sequence->specified, result);
+	assert_int_equal(seen.count, count);
+	assert_memory_equal(seen.word, word, count * sizeof(*word));
+	assert_memory_equal(seen.value, value, count * sizeof(*value));
+	return true;
+}
+
+static void set_limits(uint64_t limit)
+{
+	tested.ring.limit = specified.ring.limit = limit;
+	tested.sequence.limit = specified.sequence.limit = limit;
+}
+
+static bool compare_stores(uint64_t *state)
+{
+	bool steps = true;
+
+	for (unsigned i = 0; i < TEST_COUNT(stepped); i++) {
+		for (uint32_t round = 0; round < 30; round++) {
+			fill_stepped(state, round % 3);
+			steps &= stores_agree(&stepped[i], RONDO_SEQ_DONE);
+			if (!stepped[i].has_limit)
+				continue;
+			fill_stepped(state, round % 3);
+			set_limits(0);
+			steps &= stores_agree(&stepped[i], RONDO_SEQ_FAR);
+		}
+	}
+	return steps;
+}
+
+static void every_store_is_one_of_the_specification(void **unused)
+{
+	(void)unused;
+	if (!with_steps(compare_stores))
+		skip();
 }
 #endif
 #endif
@@ -822,6 +976,7 @@ int main(void)
 	  cmocka_unit_test(each_sequence_names_a_section_with_a_signed_way_out),
 #if defined(__x86_64__)
 	  cmocka_unit_test(an_abort_at_any_instruction_leaves_the_last_word),
+	  cmocka_unit_test(every_store_is_one_of_the_specification),
 #endif
 #endif
 	};
