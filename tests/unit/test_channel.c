@@ -105,6 +105,33 @@ static void the_mode_in_force_is_told_with_its_reason(void **state)
 	rondo_channel_destroy(channel);
 }
 
+/* All of them, of a channel that has no sequences, and the extra one. */
+static void a_ring_says_why_it_is_atomic(void **state)
+{
+	const struct rondo_config asked = {.size = SIZE,
+					   .flags = RONDO_NO_RSEQ};
+	struct fixture fixture = fixture_new(&asked);
+	struct rondo_stats ring;
+	uint32_t rings = 0;
+
+	(void)state;
+	while (rondo_ring_stats(fixture.channel, rings, &ring) == 0) {
+		assert_int_equal(ring.mode, RONDO_HEAD_ATOMIC);
+		assert_int_equal(ring.reason, RONDO_MODE_ASKED);
+		rings++;
+	}
+	assert_true(rings > 1);
+	rondo_channel_destroy(fixture.channel);
+	fixture = fixture_new(NULL);
+	assert_int_equal(rondo_ring_stats(fixture.channel, rings - 1, &ring),
+			 0);
+	assert_int_equal(ring.mode, RONDO_HEAD_ATOMIC);
+	assert_int_equal(ring.reason, expected_reason() == RONDO_MODE_RSEQ ?
+					      RONDO_MODE_EXTRA_RING :
+					      expected_reason());
+	rondo_channel_destroy(fixture.channel);
+}
+
 static int create_without_membarrier(void *argument)
 {
 	uint32_t expected = expected_reason();
@@ -515,6 +542,35 @@ static void a_flush_that_may_not_go_there_says_so(void **state)
 	if (expected_reason() != RONDO_MODE_RSEQ)
 		skip();
 	status = test_in_child(flush_where_one_may_not_go, &config);
+	if (status == TEST_CHILD_SKIP)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+/* Its rings are moved by swaps, from wherever one is. */
+static int flush_atomic_where_one_may_not_go(void *argument)
+{
+	struct fixture fixture;
+	struct rondo_channel *attached;
+
+	TEST_CHILD_CHECK(!fixture_make(argument, &fixture));
+	TEST_CHILD_CHECK(!rondo_channel_attach(
+		rondo_channel_fd(fixture.channel), &attached));
+	TEST_CHILD_CHECK(!record(&fixture));
+	if (test_refuse(SYS_sched_getaffinity, -1, 0, EPERM))
+		return TEST_CHILD_SKIP;
+	TEST_CHILD_CHECK(rondo_channel_flush(attached) == 1);
+	TEST_CHILD_CHECK(rondo_channel_flush(fixture.channel) == 0);
+	return 0;
+}
+
+static void a_flush_of_anothers_atomic_rings_goes_nowhere(void **state)
+{
+	struct rondo_config config = {.size = SIZE, .flags = RONDO_NO_RSEQ};
+	int status;
+
+	(void)state;
+	status = test_in_child(flush_atomic_where_one_may_not_go, &config);
 	if (status == TEST_CHILD_SKIP)
 		skip();
 	assert_int_equal(status, 0);
@@ -941,6 +997,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_mode_in_force_is_told_with_its_reason),
+		cmocka_unit_test(a_ring_says_why_it_is_atomic),
 		cmocka_unit_test(without_membarrier_rings_are_atomic_and_work),
 		cmocka_unit_test(without_registration_rings_are_atomic),
 		cmocka_unit_test(
@@ -950,6 +1007,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(
 			anothers_rings_by_concurrency_cannot_be_flushed),
 		cmocka_unit_test(a_flush_that_may_not_go_there_says_so),
+		cmocka_unit_test(a_flush_of_anothers_atomic_rings_goes_nowhere),
 		cmocka_unit_test(a_fence_that_is_refused_costs_the_flush_alone),
 		cmocka_unit_test(
 			a_self_test_that_cannot_be_made_accuses_nobody),
