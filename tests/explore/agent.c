@@ -158,6 +158,8 @@ int agent_restartable(int (*body)(void *), void *argument)
 	result = agent_try(&memories[running].restart_pointer, body, argument);
 	set_own(&me->in_sequence, 0);
 	set_own(&me->aborted, 0);
+	if (result == RONDO_SEQ_ABORTED)
+		set_own(&me->aborts, me->aborts + 1);
 	return result;
 }
 

@@ -64,6 +64,7 @@ struct agent_words {
 	uint64_t state; /* enum agent_state */
 	uint64_t cpu;
 	uint64_t in_sequence, aborted;
+	uint64_t aborts;     /* since its operation began */
 	uint64_t child;	     /* the handler that runs on top, or NOBODY */
 	uint64_t made;	     /* records */
 	uint64_t operations; /* done so far */
@@ -255,6 +256,7 @@ void ledger_before(struct ledger_before *out);
 void ledger_view(const struct rondo_view *view,
 		 const struct ledger_before *before);
 void ledger_released(const struct rondo_view *view);
+void ledger_state(void);
 void ledger_final(void);
 void ledger_crash(void);
 
@@ -281,6 +283,10 @@ struct scenario {
 	uint8_t long_models; /* in the long form, besides */
 	uint8_t aborts, stops, moves;
 	uint8_t switches; /* at most so many; 0: no bound */
+	/* Bounds where CPUs hold stores back; 0: as without, as many as fit. */
+	struct {
+		uint8_t switches, stores;
+	} buffered;
 	uint8_t spares;
 	uint8_t ring; /* that is flushed, taken from, peeked into */
 };
@@ -303,6 +309,8 @@ extern const struct scenario *scenario; /* the one explored */
 
 /* Lays out the channel for it. */
 void scenario_begin(const struct scenario *which);
+/* It records, and does nothing else. */
+bool is_producer(unsigned agent);
 
 /* ---- search.c ---- */
 

@@ -336,13 +336,19 @@ void memory_drain_all(uint32_t cpu)
 		memory_drain(cpu, 0);
 }
 
+static uint64_t held_at_most(void)
+{
+	return scenario->buffered.stores ? scenario->buffered.stores :
+					   BUFFER_MAX;
+}
+
 static void buffer(uint32_t word, uint64_t value, uint8_t bytes, bool release)
 {
 	struct cpu_words *cpu = &own->cpus[my_cpu()];
 
 	if (release && planted == PLANT_RELEASE)
 		release = false;
-	if (cpu->count == BUFFER_MAX)
+	if (cpu->count == held_at_most())
 		memory_drain(my_cpu(), 0);
 	set_own(&cpu->stores[cpu->count].info,
 		word | (uint64_t)running << 32 | (uint64_t)bytes << 40 |

@@ -169,11 +169,201 @@ const struct scenario scenarios[] = {
 	{"alone in atomic mode", .bytes = ONE, .models = SC,
 	 .flags = SCENARIO_ALONE, .ring = RING_EXTRA,
 	 .agents = {{"w", 2}, {"w", 3}, {"f", 1}}, .switches = 3},
+
+	/* Every cell of a table: who is there x what a full ring does x how the
+	 * head is moved, "revoked" being there and back again. */
+	{"producers: keep, sequences", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .aborts = 1, .switches = 1,
+	 .buffered = {1, 4}, .agents = {{"w", 0}, {"w", 0}, {"t", 1}}},
+	{"producers: keep, atomic", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .ring = RING_EXTRA,
+	 .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 2}, {"w", 3}, {"t", 1}}},
+	{"producers: keep, revoked", .bytes = TWO, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .switches = 2,
+	 .buffered = {1, 4}, .agents = {{"w", 0}, {"w", 0}, {"f", 1}}},
+	{"producers: overwrite, sequences", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .aborts = 1, .switches = 1, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"w", 0}, {"t", 1}}},
+	{"producers: overwrite, atomic", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .ring = RING_EXTRA, .switches = 2,
+	 .buffered = {1, 4}, .agents = {{"w", 2}, {"w", 3}, {"t", 1}}},
+	{"producers: overwrite, revoked", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"w", 0}, {"f", 1}}},
+	{"handlers: keep, sequences", .bytes = TWO, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .aborts = 1, .switches = 1,
+	 .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"w", 0, 1}, {"w", 0, 2}, {"t", 1}}},
+	{"handlers: keep, atomic", .bytes = TWO, .models = SC | TSO,
+	 .long_models = WEAK, .setup = "w", .ring = RING_EXTRA, .switches = 2,
+	 .buffered = {1, 4},
+	 .agents = {{"w", 2}, {"w", 2, 1}, {"w", 2, 2}, {"w", 3}}},
+	{"handlers: keep, revoked", .bytes = TWO, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .switches = 2,
+	 .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"w", 0, 1}, {"w", 0, 2}, {"f", 1}}},
+	{"handlers: overwrite, sequences", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .aborts = 1, .switches = 1, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"w", 0, 1}, {"w", 0, 2}, {"t", 1}}},
+	{"handlers: overwrite, atomic", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK,
+	 .flags = SCENARIO_OVERWRITE | SCENARIO_REFUSES, .setup = "wwww",
+	 .ring = RING_EXTRA, .switches = 1, .buffered = {1, 4},
+	 .agents = {{"w", 2}, {"w", 2, 1}, {"w", 2, 2}, {"w", 3}}},
+	{"handlers: overwrite, revoked", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .switches = 1, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"w", 0, 1}, {"w", 0, 2}, {"f", 1}}},
+	{"flushers: keep, sequences", .bytes = TWO, .models = SC | TSO,
+	 .long_models = WEAK, .setup = "w", .aborts = 1, .switches = 2,
+	 .buffered = {1, 4}, .agents = {{"w", 0}, {"f", 0}, {"t", 1}}},
+	{"flushers: keep, atomic", .bytes = TWO, .models = ALL,
+	 .setup = "w", .ring = RING_EXTRA, .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 2}, {"f", 1}, {"f", 3}}},
+	{"flushers: keep, revoked", .bytes = TWO, .models = ALL,
+	 .setup = "w", .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"f", 1}, {"f", 2}}},
+	{"flushers: overwrite, sequences", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .aborts = 1, .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"f", 0}, {"t", 1}}},
+	{"flushers: overwrite, atomic", .bytes = ONE, .models = ALL,
+	 .flags = SCENARIO_OVERWRITE, .setup = "wwww", .ring = RING_EXTRA,
+	 .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 2}, {"f", 1}, {"f", 3}}},
+	{"flushers: overwrite, revoked", .bytes = ONE, .models = ALL,
+	 .flags = SCENARIO_OVERWRITE, .setup = "wwww", .switches = 2,
+	 .buffered = {1, 4}, .agents = {{"w", 0}, {"f", 1}, {"f", 2}}},
+	{"consumer: keep, sequences", .bytes = ONE, .models = SC | TSO,
+	 .long_models = WEAK, .setup = "ww", .aborts = 1, .switches = 2,
+	 .buffered = {1, 4}, .agents = {{"ww", 0}, {"tt", 1}}},
+	{"consumer: keep, atomic", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "ww", .ring = RING_EXTRA,
+	 .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 2}, {"w", 3}, {"tt", 1}}},
+	{"consumer: keep, revoked", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "ww", .switches = 2,
+	 .buffered = {1, 4}, .agents = {{"w", 0}, {"f", 1}, {"tt", 2}}},
+	{"consumer: overwrite, sequences", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .aborts = 1, .switches = 2, .buffered = {1, 4},
+	 .agents = {{"ww", 0}, {"ht", 1}}},
+	{"consumer: overwrite, atomic", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .ring = RING_EXTRA, .switches = 2,
+	 .buffered = {1, 4}, .agents = {{"w", 2}, {"w", 3}, {"ht", 1}}},
+	{"consumer: overwrite, revoked", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"f", 1}, {"ht", 2}}},
+	{"snapshot: keep, sequences", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .aborts = 1, .switches = 1,
+	 .buffered = {1, 4}, .agents = {{"w", 0}, {"w", 0}, {"S", 0}}},
+	{"snapshot: keep, atomic", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .ring = RING_EXTRA,
+	 .switches = 2, .buffered = {1, 4},
+	 .agents = {{"w", 2}, {"w", 3}, {"S", 1}}},
+	{"snapshot: keep, revoked", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .switches = 1,
+	 .buffered = {1, 4}, .agents = {{"w", 0}, {"w", 0}, {"S", 1}}},
+	{"snapshot: overwrite, sequences", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .aborts = 1, .switches = 1, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"w", 0}, {"S", 0}}},
+	{"snapshot: overwrite, atomic", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .ring = RING_EXTRA, .switches = 1,
+	 .buffered = {1, 4}, .agents = {{"w", 2}, {"w", 3}, {"S", 1}}},
+	{"snapshot: overwrite, revoked", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .switches = 1, .buffered = {1, 4},
+	 .agents = {{"w", 0}, {"w", 0}, {"S", 1}}},
+	{"squash: keep, sequences", .bytes = THREE, .models = SC,
+	 .long_models = TSO | WEAK, .setup = "w", .aborts = 1, .switches = 1,
+	 .buffered = {1, 4}, .agents = {{"qw", 0}, {"w", 0}, {"t", 1}}},
+	{"squash: keep, atomic", .bytes = THREE, .models = ALL,
+	 .setup = "w", .ring = RING_EXTRA, .switches = 2, .buffered = {1, 4},
+	 .agents = {{"qw", 2}, {"w", 3}, {"t", 1}}},
+	{"squash: keep, revoked", .bytes = THREE, .models = SC | TSO,
+	 .long_models = WEAK, .setup = "w", .switches = 2, .buffered = {1, 4},
+	 .agents = {{"qw", 0}, {"f", 1}, {"t", 2}}},
+	{"squash: overwrite, sequences", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .aborts = 1, .switches = 1, .buffered = {1, 4},
+	 .agents = {{"qw", 0}, {"w", 0}, {"t", 1}}},
+	{"squash: overwrite, atomic", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .ring = RING_EXTRA, .switches = 2,
+	 .buffered = {1, 4}, .agents = {{"qw", 2}, {"w", 3}, {"t", 1}}},
+	{"squash: overwrite, revoked", .bytes = ONE, .models = SC,
+	 .long_models = TSO | WEAK, .flags = SCENARIO_OVERWRITE,
+	 .setup = "wwww", .switches = 2, .buffered = {1, 4},
+	 .agents = {{"qw", 0}, {"f", 1}, {"t", 2}}},
+
+	/* Killed in every state; a reader that is not there any more takes what
+	 * it has in hand with it. */
+	{"killed in a recorder", .bytes = ONE, .models = SC, .long_models = TSO | WEAK,
+	 .flags = SCENARIO_CRASH | SCENARIO_OVERWRITE, .setup = "wwww",
+	 .switches = 2, .buffered = {1, 4}, .agents = {{"w", 0}, {"t", 1}}},
+	{"killed in an atomic recorder", .bytes = ONE, .models = SC, .long_models = TSO | WEAK,
+	 .flags = SCENARIO_CRASH | SCENARIO_OVERWRITE, .ring = RING_EXTRA, .setup = "wwww",
+	 .switches = 2, .buffered = {1, 4}, .agents = {{"w", 2}, {"w", 3}}},
+	{"killed with a loan", .bytes = ONE, .models = SC, .long_models = TSO | WEAK,
+	 .flags = SCENARIO_CRASH, .setup = "ww",
+	 .switches = 3, .buffered = {1, 4}, .agents = {{"w", 0}, {"ht", 1}}},
+	{"killed in a snapshot", .bytes = ONE, .models = SC, .long_models = TSO,
+	 .flags = SCENARIO_CRASH | SCENARIO_OVERWRITE, .setup = "www",
+	 .switches = 1, .buffered = {1, 4}, .agents = {{"w", 0}, {"S", 1}}},
+	{"killed in a squash", .bytes = THREE, .models = SC, .long_models = TSO | WEAK,
+	 .flags = SCENARIO_CRASH, .setup = "w",
+	 .switches = 2, .buffered = {1, 4}, .agents = {{"qw", 0}, {"w", 0}}},
+	{"killed in an atomic squash", .bytes = THREE, .models = SC, .long_models = TSO | WEAK,
+	 .flags = SCENARIO_CRASH, .ring = RING_EXTRA, .setup = "w",
+	 .switches = 2, .buffered = {1, 4}, .agents = {{"qw", 2}, {"w", 3}}},
+	{"killed while it gives back", .bytes = THREE, .models = SC, .long_models = TSO | WEAK,
+	 .flags = SCENARIO_CRASH,
+	 .switches = 2, .buffered = {1, 4}, .agents = {{"ds", 0}, {"f", 1}}},
+
+	/* Somebody stops in any state, for ever. */
+	{"a writer that stops in a recorder", .bytes = ONE, .models = SC, .long_models = TSO,
+	 .flags = SCENARIO_REFUSES | SCENARIO_OVERWRITE, .setup = "wwww", .stops = 1,
+	 .switches = 1, .buffered = {1, 4}, .agents = {{"w", 0}, {"ww", 0}, {"u", 1}}},
+	{"a writer that stops in atomic mode", .bytes = ONE, .models = SC, .long_models = TSO,
+	 .flags = SCENARIO_REFUSES, .ring = RING_EXTRA, .setup = "w", .stops = 1,
+	 .switches = 1, .buffered = {1, 4}, .agents = {{"w", 2}, {"w", 3}, {"u", 1}}},
+	{"a handler that stops", .bytes = ONE, .models = SC, .long_models = TSO,
+	 .flags = SCENARIO_REFUSES, .setup = "w", .stops = 1,
+	 .switches = 1, .buffered = {1, 4}, .agents = {{"w", 0}, {"w", 0, 1}, {"w", 0}}},
+	{"a consumer that stops", .bytes = ONE, .models = SC, .long_models = TSO | WEAK,
+	 .flags = SCENARIO_REFUSES, .setup = "www", .stops = 1,
+	 .switches = 3, .buffered = {1, 4}, .agents = {{"ww", 0}, {"tt", 1}}},
+	{"a snapshot that stops", .bytes = ONE, .models = SC, .long_models = TSO,
+	 .flags = SCENARIO_REFUSES | SCENARIO_OVERWRITE, .setup = "www", .stops = 1,
+	 .switches = 1, .buffered = {1, 4}, .agents = {{"w", 0}, {"S", 1}}},
+	{"a squash that stops", .bytes = THREE, .models = SC, .long_models = TSO | WEAK,
+	 .flags = SCENARIO_REFUSES, .setup = "w", .stops = 1,
+	 .switches = 2, .buffered = {1, 4}, .agents = {{"qw", 0}, {"w", 0}}},
+	{"alone in a recorder", .bytes = ONE, .models = SC, .flags = SCENARIO_ALONE | SCENARIO_OVERWRITE,
+	 .setup = "wwww", .switches = 1, .agents = {{"w", 0}, {"w", 0}, {"t", 1}}},
+	{"alone beside what gives back", .bytes = THREE, .models = SC, .flags = SCENARIO_ALONE,
+	 .switches = 1, .agents = {{"dsq", 0}, {"w", 0}, {"f", 1}}},
 };
 /* clang-format on */
 
 const unsigned scenario_count = sizeof(scenarios) / sizeof(scenarios[0]);
 const struct scenario *scenario;
+
+bool is_producer(unsigned agent)
+{
+	const char *script = scenario->agents[agent].script;
+
+	return script && !strpbrk(script, "thupSfFc");
+}
 
 /* As rondo_memory_create lays it out, without what nobody here needs. */
 static void fill_map(struct rondo_map *map)
@@ -252,6 +442,13 @@ static void fill_handle(struct rondo_channel *handle)
 		handle->slots_offset = sizeof(struct rondo_ring);
 }
 
+static uint64_t switches_at_most(void)
+{
+	return explore_model != MODEL_SC && scenario->buffered.switches ?
+		       scenario->buffered.switches :
+		       scenario->switches;
+}
+
 static void fill_own(void)
 {
 	own->clock = CLOCK_START;
@@ -260,11 +457,11 @@ static void fill_own(void)
 	own->aborts_left = scenario->aborts;
 	own->stops_left = scenario->stops;
 	own->moves_left = scenario->moves;
-	own->switches_left = scenario->switches;
+	own->switches_left = switches_at_most();
 	for (unsigned i = 0; i < AGENTS_MAX; i++) {
 		own->agents[i].child = NOBODY;
-		if (i < AGENT_SETUP)
-			own->agents[i].cpu = scenario->agents[i].cpu;
+		own->agents[i].cpu = i < AGENT_SETUP ? scenario->agents[i].cpu :
+						       scenario->ring;
 	}
 	for (unsigned i = 0; i < CPUS_MAX; i++)
 		own->cpus[i].current = NOBODY;

@@ -303,6 +303,10 @@ static void play(unsigned agent, const char *script)
 	if (strpbrk(script, "thupS"))
 		begin_reading(&actor);
 	for (const char *letter = script; *letter; letter++) {
+		/* Laps of before the start are not of one moment. */
+		if (agent == AGENT_SETUP)
+			set_own(&own->clock_reader, NOBODY);
+		set_own(&me->aborts, 0);
 		one_letter(&actor, *letter);
 		set_own(&me->operations, me->operations + 1);
 	}

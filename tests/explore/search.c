@@ -303,12 +303,6 @@ static void perform(const struct transition *transition)
 
 /* ---- what is looked at in a state ---- */
 
-static bool is_producer(unsigned agent)
-{
-	return is_agent(agent) &&
-	       !strpbrk(scenario->agents[agent].script, "thupSfFc");
-}
-
 /* I-progress: with all others stopped it ends its operation soon. */
 static void check_alone(unsigned agent)
 {
@@ -334,6 +328,7 @@ static void check_state(void)
 {
 	const uint32_t mark = memory_mark();
 
+	ledger_state();
 	if (scenario->flags & SCENARIO_CRASH) {
 		for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++)
 			memory_drain_all(cpu);
