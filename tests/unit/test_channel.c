@@ -494,6 +494,7 @@ static void *flush_from_afar(void *argument)
 
 static void a_fence_that_is_refused_costs_the_flush_alone(void **state)
 {
+	struct rondo_stats ring;
 	struct fixture fixture;
 	pthread_t thread;
 	cpu_set_t before;
@@ -511,6 +512,9 @@ static void a_fence_that_is_refused_costs_the_flush_alone(void **state)
 	pthread_join(thread, &result);
 	fence_fails = false;
 	assert_int_equal((intptr_t)result, -EPERM);
+	/* Who is in the middle of a sequence was not told to leave it. */
+	assert_int_equal(rondo_ring_stats(fixture.channel, 0, &ring), 0);
+	assert_int_equal(ring.mode, RONDO_HEAD_RSEQ);
 	assert_int_equal(record(&fixture), 0);
 	assert_int_equal(rondo_channel_flush(fixture.channel), 1);
 	rondo_channel_destroy(fixture.channel);
