@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One session a process. All that changes it holds the lock, with signals
- * blocked and own set: what is allocated meanwhile comes from the arena and is
- * not recorded, and no handler of the program's can be taken for ours.
+ * One session a process. All that changes it holds the lock, on a stack of its
+ * own, with signals blocked and own set: what is allocated meanwhile comes from
+ * the arena and is not recorded, and no handler of the program's can be taken
+ * for ours.
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "session.h"
+#include "stack.h"
 
 #define FIRST_GENERATION 2u /* of a trace */
 
@@ -334,7 +336,7 @@ static bool find_directory(void)
 	return length < (int)sizeof(control.directory);
 }
 
-static void start_locked(uint32_t pid)
+static void start_locked(void)
 {
 	struct rondo_channel *channel = NULL;
 	int result;
@@ -347,7 +349,7 @@ static void start_locked(uint32_t pid)
 	control.writer = NULL;
 	rondo_channel_destroy(session.channel);
 	session.channel = NULL;
-	control.pid = pid;
+	control.pid = (uint32_t)getpid();
 	control.parkers = 0;
 	control.skipped = 0;
 	control.loaded = 0;
@@ -380,7 +382,7 @@ static void start(uint32_t pid)
 	own_enter(&own);
 	if (try_lock()) {
 		if (control.pid != pid)
-			start_locked(pid);
+			stack_call(start_locked);
 		unlock();
 	}
 	own_leave(&own);
@@ -437,7 +439,8 @@ static bool is_ours(void)
 	return control.pid == (uint32_t)getpid() && is_recording();
 }
 
-void session_park(void)
+/* Where the session is this process's: change, with the lock, as own code. */
+static void change(void (*locked)(void))
 {
 	struct own own;
 
@@ -445,53 +448,56 @@ void session_park(void)
 		return;
 	own_enter(&own);
 	lock();
-	if (is_ours() && control.parkers++ == 0) {
-		record_skipped();
-		record_modules();
-		set_state(STATE_PARKED);
-		rondo_writer_stop(control.writer);
-		rondo_channel_flush(session.channel);
-		while (rondo_writer_step(control.writer, 0) > 0)
-			;
-	}
+	if (is_ours())
+		stack_call(locked);
 	unlock();
 	own_leave(&own);
+}
+
+static void park_locked(void)
+{
+	if (control.parkers++)
+		return;
+	record_skipped();
+	record_modules();
+	set_state(STATE_PARKED);
+	rondo_writer_stop(control.writer);
+	rondo_channel_flush(session.channel);
+	while (rondo_writer_step(control.writer, 0) > 0)
+		;
+}
+
+void session_park(void)
+{
+	change(park_locked);
+}
+
+static void resume_locked(void)
+{
+	if (get_state() != STATE_PARKED || --control.parkers)
+		return;
+	rondo_writer_start(control.writer);
+	set_state(STATE_RUNNING);
 }
 
 void session_resume(void)
 {
-	struct own own;
+	change(resume_locked);
+}
 
-	if (!is_ours())
-		return;
-	own_enter(&own);
-	lock();
-	if (get_state() == STATE_PARKED && --control.parkers == 0) {
-		rondo_writer_start(control.writer);
-		set_state(STATE_RUNNING);
-	}
-	unlock();
-	own_leave(&own);
+static void finish_locked(void)
+{
+	record_skipped();
+	record_modules();
+	rondo_channel_stop(session.channel);
+	rondo_writer_close(control.writer);
+	control.writer = NULL;
+	set_state(STATE_OVER);
 }
 
 void session_finish(void)
 {
-	struct own own;
-
-	if (!is_ours())
-		return;
-	own_enter(&own);
-	lock();
-	if (is_ours()) {
-		record_skipped();
-		record_modules();
-		rondo_channel_stop(session.channel);
-		rondo_writer_close(control.writer);
-		control.writer = NULL;
-		set_state(STATE_OVER);
-	}
-	unlock();
-	own_leave(&own);
+	change(finish_locked);
 }
 
 int __cxa_atexit(void (*handler)(void *), void *argument, void *object);

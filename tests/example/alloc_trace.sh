@@ -284,6 +284,15 @@ whatever_way_a_process_ends_its_records_are_there()
 	blocks 20080 10
 }
 
+a_trace_begins_and_ends_on_any_stack()
+{
+	run little_stack
+	blocks 20034 10
+	blocks 20035 10
+	[ "$(ls "$scratch/little_stack" | wc -l)" -eq 2 ]
+	agrees_with_count "$scratch/little_stack.count"
+}
+
 destructors_of_other_libraries_are_recorded()
 {
 	run exiting
@@ -366,6 +375,7 @@ check an_exec_without_the_preload_is_not_traced
 check a_daemon_and_its_parent_are_recorded
 check a_process_that_closes_all_descriptors_loses_nothing
 check whatever_way_a_process_ends_its_records_are_there
+check a_trace_begins_and_ends_on_any_stack
 check destructors_of_other_libraries_are_recorded
 check without_a_directory_nothing_is_recorded
 check a_trace_that_cannot_be_made_is_told_and_the_program_runs

@@ -425,6 +425,57 @@ static int exiting(void)
 	return 0;
 }
 
+/* --- little stack --- */
+
+/* The least that a thread may have, or a handler has had for decades. */
+static int on_little_stack(void *(*function)(void *argument))
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	void *result;
+
+	if (pthread_attr_init(&attributes) ||
+	    pthread_attr_setstacksize(&attributes, 16384) ||
+	    pthread_create(&thread, &attributes, function, NULL) ||
+	    pthread_join(thread, &result))
+		return 1;
+	return result != NULL;
+}
+
+static void *fork_and_exit(void *unused)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		allocate(20034, 10);
+		exit(0);
+	}
+	return wait_for(child) ? &self : unused;
+}
+
+static void last_handler(int signal_number)
+{
+	(void)signal_number;
+	allocate(20035, 10);
+	_exit(0);
+}
+
+static int little_stack(void)
+{
+	const struct sigaction action = {
+		.sa_handler = last_handler,
+		.sa_flags = SA_ONSTACK,
+	};
+	static char room[8192];
+	const stack_t stack = {.ss_sp = room, .ss_size = sizeof(room)};
+
+	if (on_little_stack(fork_and_exit) || sigaltstack(&stack, NULL) ||
+	    sigaction(SIGUSR1, &action, NULL))
+		return 1;
+	raise(SIGUSR1);
+	return 2;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -450,6 +501,7 @@ static const struct {
 	{"aborting", aborting},
 	{"killed", killed},
 	{"exiting", exiting},
+	{"little_stack", little_stack},
 };
 
 int main(int count, char **arguments)
