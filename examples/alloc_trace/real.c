@@ -127,6 +127,7 @@ bool real_find(void)
 		{&real.free, "free"},
 		{&real.exit_now, "_exit"},
 		{&real.abort, "abort"},
+		{&real.pthread_exit, "pthread_exit"},
 		{&real.daemon, "daemon"},
 		{&real.execve, "execve"},
 		{&real.execv, "execv"},

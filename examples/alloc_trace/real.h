@@ -31,6 +31,7 @@ struct real {
 
 	void (*exit_now)(int status); /* _exit */
 	void (*abort)(void);
+	void (*pthread_exit)(void *result);
 	int (*daemon)(int keep_directory, int keep_files);
 	int (*execve)(const char *path, char *const arguments[],
 		      char *const environment[]);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "session.h"
@@ -105,7 +106,7 @@ static void unlock(void)
 	__atomic_store_n(&control.lock, 0, __ATOMIC_RELEASE);
 }
 
-/* --- own threads: rondo's writer is the only one --- */
+/* --- own threads: rondo's writer, and the one that sees the others end --- */
 
 struct own_thread {
 	void *(*main)(void *argument);
@@ -498,6 +499,53 @@ static void finish_locked(void)
 void session_finish(void)
 {
 	change(finish_locked);
+}
+
+/* --- the end of all threads --- */
+
+/* Those of the process, ours and an ended main thread with them; 0: unknown. */
+static uint64_t count_threads(void)
+{
+	struct stat tasks;
+
+	return stat("/proc/self/task", &tasks) ? 0 : tasks.st_nlink - 2;
+}
+
+/*
+ * The C library calls exit in the last thread that ends. As long as rondo's
+ * writer is one that never is: so a thread waits for those of the program, ends
+ * the writer, and is the last, with the signals that the main thread let in.
+ */
+static void *end_with_the_last(void *signals)
+{
+	const struct timespec moment = {.tv_nsec = 5000000};
+
+	/* The main one, this one, the writer. */
+	while (count_threads() > 2 + (get_state() == STATE_RUNNING))
+		nanosleep(&moment, NULL);
+	session_park();
+	pthread_sigmask(SIG_SETMASK, signals, NULL);
+	thread.own--;
+	return NULL;
+}
+
+void session_main_ends(void)
+{
+	static sigset_t signals;
+	struct own own;
+	pthread_t last;
+
+	if (!is_ours())
+		return;
+	if (count_threads() == 0) {
+		session_finish();
+		return;
+	}
+	own_enter(&own);
+	signals = own.signals;
+	if (pthread_create(&last, NULL, end_with_the_last, &signals) == 0)
+		pthread_detach(last);
+	own_leave(&own);
 }
 
 int __cxa_atexit(void (*handler)(void *), void *argument, void *object);

@@ -284,6 +284,15 @@ whatever_way_a_process_ends_its_records_are_there()
 	blocks 20080 10
 }
 
+a_process_ends_with_the_last_of_its_own_threads()
+{
+	run main_thread_ends_first
+	blocks 20080 10
+	blocks 20083 10
+	blocks 20081 5
+	agrees_with_count "$scratch/main_thread_ends_first.count"
+}
+
 a_trace_begins_and_ends_on_any_stack()
 {
 	run little_stack
@@ -375,6 +384,7 @@ check an_exec_without_the_preload_is_not_traced
 check a_daemon_and_its_parent_are_recorded
 check a_process_that_closes_all_descriptors_loses_nothing
 check whatever_way_a_process_ends_its_records_are_there
+check a_process_ends_with_the_last_of_its_own_threads
 check a_trace_begins_and_ends_on_any_stack
 check destructors_of_other_libraries_are_recorded
 check without_a_directory_nothing_is_recorded

@@ -412,6 +412,13 @@ static int killed(void)
 	return 1;
 }
 
+static void *outlive_main(void *main_thread)
+{
+	pthread_join(*(pthread_t *)main_thread, NULL);
+	allocate(20083, 10);
+	return NULL;
+}
+
 static void exit_handler(void)
 {
 	allocate(20081, 5);
@@ -423,6 +430,21 @@ static int exiting(void)
 	atexit(exit_handler);
 	allocate(20080, 10);
 	return 0;
+}
+
+/* The process ends with its last thread, which is not the main one. */
+static int main_thread_ends_first(void)
+{
+	static pthread_t self_thread;
+	pthread_t other;
+
+	self_thread = pthread_self();
+	atexit(exit_handler);
+	if (pthread_create(&other, NULL, outlive_main, &self_thread))
+		return 1;
+	pthread_detach(other);
+	allocate(20080, 10);
+	pthread_exit(NULL);
 }
 
 /* --- little stack --- */
@@ -501,6 +523,7 @@ static const struct {
 	{"aborting", aborting},
 	{"killed", killed},
 	{"exiting", exiting},
+	{"main_thread_ends_first", main_thread_ends_first},
 	{"little_stack", little_stack},
 };
 
