@@ -25,7 +25,8 @@
  *   a sub-buffer.
  *
  * A call that failed is recorded too: its result is 0. caller is where the
- * call returns to; the module events say what was loaded where.
+ * call returns to; the module events say what was loaded where. A child that
+ * was forked beside other threads has none: its parent's hold for it.
  */
 #include <errno.h>
 #include <malloc.h>

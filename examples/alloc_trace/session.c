@@ -40,6 +40,8 @@ static struct {
 	uint32_t parkers;
 	uint64_t skipped; /* calls that could not be recorded */
 	uint64_t loaded;  /* modules ever, when they were last listed */
+	uint32_t lister;  /* pid of the process that may list them */
+	uint32_t alone;	  /* 1: it forks, and no other thread of it is there */
 	struct rondo_writer *writer;
 	char directory[PATH_MAX]; /* what RONDO_TRACE names */
 } control;
@@ -138,6 +140,14 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes,
 	return __real_pthread_create(out, attributes, own_thread_main, start);
 }
 
+/* Those of the process, ours and an ended main thread with them; 0: unknown. */
+static uint64_t count_threads(void)
+{
+	struct stat tasks;
+
+	return stat("/proc/self/task", &tasks) ? 0 : tasks.st_nlink - 2;
+}
+
 /* --- what goes into a trace besides the calls --- */
 
 static int record_module(struct dl_phdr_info *info, size_t info_bytes,
@@ -171,11 +181,33 @@ static int record_module(struct dl_phdr_info *info, size_t info_bytes,
 	return 0;
 }
 
+/*
+ * Listing them takes the loader's lock. Of a process with several threads one
+ * may hold it while another forks: in the child it is held for ever. So such a
+ * child lists nothing; where its modules are its parent's trace tells.
+ */
+static void before_fork(void)
+{
+	int error = errno;
+	bool writing = get_state() == STATE_RUNNING;
+
+	control.alone = control.lister == (uint32_t)getpid() &&
+			count_threads() == (writing ? 2 : 1);
+	errno = error;
+}
+
+static void in_forked_child(void)
+{
+	control.lister = control.alone ? (uint32_t)getpid() : 0;
+}
+
 /* All of them, if any was loaded since the last time. */
 static void record_modules(void)
 {
 	uint64_t loaded = control.loaded;
 
+	if (control.lister != control.pid)
+		return;
 	dl_iterate_phdr(record_module, &loaded);
 	control.loaded = loaded;
 }
@@ -371,8 +403,11 @@ static void start_locked(void)
 	}
 	session.channel = channel;
 	set_state(STATE_RUNNING);
-	if (session.generation == FIRST_GENERATION)
+	if (session.generation == FIRST_GENERATION) {
 		at_quick_exit(session_finish);
+		pthread_atfork(before_fork, NULL, in_forked_child);
+		control.lister = control.pid;
+	}
 	record_modules();
 }
 
@@ -502,14 +537,6 @@ void session_finish(void)
 }
 
 /* --- the end of all threads --- */
-
-/* Those of the process, ours and an ended main thread with them; 0: unknown. */
-static uint64_t count_threads(void)
-{
-	struct stat tasks;
-
-	return stat("/proc/self/task", &tasks) ? 0 : tasks.st_nlink - 2;
-}
 
 /*
  * The C library calls exit in the last thread that ends. As long as rondo's

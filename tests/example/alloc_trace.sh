@@ -180,6 +180,7 @@ each_forked_child_has_a_trace_of_its_own()
 		text=$scratch/one.text
 		events "$trace" >"$text"
 		replays -v inherited=1
+		[ "$(of module victim)" -ge 1 ]
 		[ "$(value tid <"$text" | sort -u)" = "${trace##*-}" ]
 		[ "$(of malloc 'size = 20031,')" -eq 0 ] || {
 			blocks 20031 20
@@ -198,6 +199,15 @@ children_forked_beside_busy_threads_are_recorded()
 	blocks 20033 400
 	[ "$(ls "$scratch/forking_threads" | wc -l)" -eq 21 ]
 	agrees_with_count "$scratch/forking_threads.count"
+}
+
+a_child_forked_while_a_module_is_loaded_is_recorded()
+{
+	run forking_while_loading
+	blocks 20036 10
+	blocks 20037 10
+	[ "$(ls "$scratch/forking_while_loading" | wc -l)" -eq 3 ]
+	agrees_with_count "$scratch/forking_while_loading.count"
 }
 
 a_vfork_s_child_leaves_its_parent_s_trace_alone()
@@ -375,6 +385,7 @@ check a_handler_may_allocate
 check threads_that_free_each_other_s_blocks_replay_in_order
 check each_forked_child_has_a_trace_of_its_own
 check children_forked_beside_busy_threads_are_recorded
+check a_child_forked_while_a_module_is_loaded_is_recorded
 check a_vfork_s_child_leaves_its_parent_s_trace_alone
 check what_a_vfork_s_child_allocates_is_skipped_and_told
 check a_spawned_program_has_a_trace_of_its_own

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -267,6 +268,49 @@ static int forking_threads(void)
 	return failed;
 }
 
+/* As long as this runs, the thread holds a lock of the loader's. */
+static int hold(struct dl_phdr_info *info, size_t bytes, void *barrier)
+{
+	(void)info;
+	(void)bytes;
+	pthread_barrier_wait(barrier);
+	pthread_barrier_wait(barrier);
+	return 1;
+}
+
+static void *hold_loader(void *barrier)
+{
+	dl_iterate_phdr(hold, barrier);
+	return NULL;
+}
+
+static int forking_while_loading(void)
+{
+	pthread_barrier_t barrier;
+	pthread_t loading;
+	pid_t child;
+	int failed;
+
+	if (pthread_barrier_init(&barrier, NULL, 2) ||
+	    pthread_create(&loading, NULL, hold_loader, &barrier))
+		return 1;
+	pthread_barrier_wait(&barrier);
+	child = fork();
+	if (child == 0) {
+		allocate(20036, 10);
+		child = fork();
+		if (child == 0) {
+			allocate(20037, 10);
+			_exit(0);
+		}
+		_exit(wait_for(child));
+	}
+	failed = wait_for(child);
+	pthread_barrier_wait(&barrier);
+	pthread_join(loading, NULL);
+	return failed;
+}
+
 static int borrowed_value;
 
 static int vforking(void)
@@ -510,6 +554,7 @@ static const struct {
 	{"threads", threads},
 	{"forking", forking},
 	{"forking_threads", forking_threads},
+	{"forking_while_loading", forking_while_loading},
 	{"vforking", vforking},
 	{"vforking_and_allocating", vforking_and_allocating},
 	{"spawning", spawning},
