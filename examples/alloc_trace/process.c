@@ -62,6 +62,28 @@ EXPORTED int daemon(int keep_directory, int keep_files)
 	return result;
 }
 
+/* --- what a process may do that has one thread only --- */
+
+EXPORTED int unshare(int flags)
+{
+	int result;
+
+	session_park();
+	result = real.unshare(flags);
+	session_resume();
+	return result;
+}
+
+EXPORTED int setns(int fd, int kind)
+{
+	int result;
+
+	session_park();
+	result = real.setns(fd, kind);
+	session_resume();
+	return result;
+}
+
 /* --- another program --- */
 
 EXPORTED int execve(const char *path, char *const arguments[],

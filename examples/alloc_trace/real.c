@@ -129,6 +129,8 @@ bool real_find(void)
 		{&real.abort, "abort"},
 		{&real.pthread_exit, "pthread_exit"},
 		{&real.daemon, "daemon"},
+		{&real.unshare, "unshare"},
+		{&real.setns, "setns"},
 		{&real.execve, "execve"},
 		{&real.execv, "execv"},
 		{&real.execvp, "execvp"},

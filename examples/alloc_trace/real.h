@@ -33,6 +33,8 @@ struct real {
 	void (*abort)(void);
 	void (*pthread_exit)(void *result);
 	int (*daemon)(int keep_directory, int keep_files);
+	int (*unshare)(int flags);
+	int (*setns)(int fd, int kind);
 	int (*execve)(const char *path, char *const arguments[],
 		      char *const environment[]);
 	int (*execv)(const char *path, char *const arguments[]);

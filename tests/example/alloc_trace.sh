@@ -303,6 +303,13 @@ a_process_ends_with_the_last_of_its_own_threads()
 	agrees_with_count "$scratch/main_thread_ends_first.count"
 }
 
+what_needs_a_single_thread_is_not_refused()
+{
+	run unsharing
+	blocks 20084 100010
+	agrees_with_count "$scratch/unsharing.count"
+}
+
 a_trace_begins_and_ends_on_any_stack()
 {
 	run little_stack
@@ -396,6 +403,7 @@ check a_daemon_and_its_parent_are_recorded
 check a_process_that_closes_all_descriptors_loses_nothing
 check whatever_way_a_process_ends_its_records_are_there
 check a_process_ends_with_the_last_of_its_own_threads
+check what_needs_a_single_thread_is_not_refused
 check a_trace_begins_and_ends_on_any_stack
 check destructors_of_other_libraries_are_recorded
 check without_a_directory_nothing_is_recorded

@@ -491,6 +491,17 @@ static int main_thread_ends_first(void)
 	pthread_exit(NULL);
 }
 
+/* Refused to a process with several threads. EPERM: the machine
+ * lets nobody do it. */
+static int unsharing(void)
+{
+	allocate(20084, 10);
+	if (unshare(CLONE_NEWUSER) && errno == EINVAL)
+		return 1;
+	allocate(20084, 100000);
+	return 0;
+}
+
 /* --- little stack --- */
 
 /* The least that a thread may have, or a handler has had for decades. */
@@ -569,6 +580,7 @@ static const struct {
 	{"killed", killed},
 	{"exiting", exiting},
 	{"main_thread_ends_first", main_thread_ends_first},
+	{"unsharing", unsharing},
 	{"little_stack", little_stack},
 };
 
