@@ -7,6 +7,10 @@
  * each CPU has RONDO_TRACE_SUBBUFS [32] sub-buffers of RONDO_TRACE_SUBBUF_KIB
  * [1024] KiB. Without RONDO_TRACE nothing is recorded.
  *
+ * What may be missing: of a process that is killed, the last 100 ms; of one
+ * that gives up the right to write to its trace, by another root or another
+ * user, what it had not written before. The latter says so when it ends.
+ *
  * Whoever replays a trace in the order of its times never sees an address
  * allocated twice without a free between, whatever the threads did:
  *

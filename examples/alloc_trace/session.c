@@ -44,6 +44,8 @@ static struct {
 	uint32_t alone;	  /* 1: it forks, and no other thread of it is there */
 	struct rondo_writer *writer;
 	char directory[PATH_MAX]; /* what RONDO_TRACE names */
+	char trace[PATH_MAX];	  /* of this process: directory/NAME-PID */
+	struct stat errors;	  /* where complaints go, as it was at first */
 } control;
 
 /* What own code keeps from the program. */
@@ -277,8 +279,9 @@ static void process_name(char out[32])
 }
 
 /* NAME-PID, or NAME-PID-2 where that exists: a program that became itself. */
-static int make_directory(char out[PATH_MAX])
+static int make_directory(void)
 {
+	char *out = control.trace;
 	char name[32];
 	int i;
 
@@ -323,12 +326,11 @@ static int open_channel(struct rondo_channel **out)
 
 static int open_trace(struct rondo_channel *channel)
 {
-	char path[PATH_MAX];
-	int result = make_directory(path);
+	int result = make_directory();
 
 	if (result)
 		return result;
-	result = rondo_writer_open(channel, path, &control.writer);
+	result = rondo_writer_open(channel, control.trace, &control.writer);
 	if (result)
 		return result;
 	result = rondo_writer_start(control.writer);
@@ -339,14 +341,20 @@ static int open_trace(struct rondo_channel *channel)
 	return result;
 }
 
-/* Once for each process at most; a trace that is silently missing is worse. */
-static void complain(int result)
+/*
+ * Once or twice for each process; a trace that is silently missing is worse.
+ * Not to a file that the program has opened in place of its standard error.
+ */
+static void complain(const char *what, const char *where, int result)
 {
 	char text[PATH_MAX + 100];
-	int length = snprintf(text, sizeof(text),
-			      "alloc_trace: no trace in %s: %s\n",
-			      control.directory, strerror(-result));
+	struct stat now;
+	int length = snprintf(text, sizeof(text), "alloc_trace: %s %s: %s\n",
+			      what, where, strerror(-result));
 
+	if (fstat(STDERR_FILENO, &now) || now.st_dev != control.errors.st_dev ||
+	    now.st_ino != control.errors.st_ino)
+		return;
 	if (write(STDERR_FILENO, text, (size_t)length) < 0)
 		return;
 }
@@ -364,9 +372,12 @@ static bool find_directory(void)
 	/* Absolute: the program may change its directory, then fork. */
 	if (named[0] == '/' || !getcwd(here, sizeof(here)))
 		here[0] = 0;
-	length = snprintf(control.directory, sizeof(control.directory),
+	length = snprintf(control.directory, PATH_MAX,
 			  here[0] ? "%s/%s" : "%s%s", here, named);
-	return length < (int)sizeof(control.directory);
+	if (length >= PATH_MAX)
+		return false;
+	fstat(STDERR_FILENO, &control.errors);
+	return true;
 }
 
 static void start_locked(void)
@@ -398,7 +409,7 @@ static void start_locked(void)
 	}
 	if (result) {
 		control.off = 1;
-		complain(result);
+		complain("no trace in", control.directory, result);
 		return;
 	}
 	session.channel = channel;
@@ -523,12 +534,16 @@ void session_resume(void)
 
 static void finish_locked(void)
 {
+	int result;
+
 	record_skipped();
 	record_modules();
 	rondo_channel_stop(session.channel);
-	rondo_writer_close(control.writer);
+	result = rondo_writer_close(control.writer);
 	control.writer = NULL;
 	set_state(STATE_OVER);
+	if (result)
+		complain("incomplete:", control.trace, result);
 }
 
 void session_finish(void)

@@ -344,6 +344,17 @@ a_trace_that_cannot_be_made_is_told_and_the_program_runs()
 		"alloc_trace: no trace in /dev/null/x: Not a directory" ]
 }
 
+a_trace_that_cannot_be_completed_is_told()
+{
+	status=0
+	RONDO_TRACE=$scratch/rooted LD_PRELOAD=$tracer "$victim" \
+		changing_root 2>"$scratch/errors" || status=$?
+	[ "$status" -ne 77 ] || exit 0
+	[ "$status" -eq 0 ]
+	[ "$(cat "$scratch/errors")" = "alloc_trace: incomplete: $(echo \
+		"$scratch/rooted"/*): No such file or directory" ]
+}
+
 # summary NAME: what summary.awk says of that trace.
 summary()
 {
@@ -408,6 +419,7 @@ check a_trace_begins_and_ends_on_any_stack
 check destructors_of_other_libraries_are_recorded
 check without_a_directory_nothing_is_recorded
 check a_trace_that_cannot_be_made_is_told_and_the_program_runs
+check a_trace_that_cannot_be_completed_is_told
 check what_does_not_fit_is_counted_exactly
 check the_summary_counts_sizes_and_callers
 finish

@@ -502,6 +502,15 @@ static int unsharing(void)
 	return 0;
 }
 
+/* Another root, where its trace is not. 77: the user may not. */
+static int changing_root(void)
+{
+	if (chroot("/proc"))
+		return 77;
+	allocate(20085, 10);
+	return 0;
+}
+
 /* --- little stack --- */
 
 /* The least that a thread may have, or a handler has had for decades. */
@@ -581,6 +590,7 @@ static const struct {
 	{"exiting", exiting},
 	{"main_thread_ends_first", main_thread_ends_first},
 	{"unsharing", unsharing},
+	{"changing_root", changing_root},
 	{"little_stack", little_stack},
 };
 
