@@ -21,6 +21,8 @@
 #include "stack.h"
 
 #define FIRST_GENERATION 2u /* of a trace */
+#define VARIABLE "RONDO_TRACE="
+#define VARIABLE_BYTES (sizeof(VARIABLE) - 1)
 
 enum state {
 	STATE_NONE,
@@ -43,10 +45,12 @@ static struct {
 	uint32_t lister;  /* pid of the process that may list them */
 	uint32_t alone;	  /* 1: it forks, and no other thread of it is there */
 	struct rondo_writer *writer;
-	char directory[PATH_MAX]; /* what RONDO_TRACE names */
-	char trace[PATH_MAX];	  /* of this process: directory/NAME-PID */
-	struct stat errors;	  /* where complaints go, as it was at first */
-} control;
+	/* RONDO_TRACE, of which the directory is the value. */
+	char variable[VARIABLE_BYTES + PATH_MAX];
+	char *directory;
+	char trace[PATH_MAX]; /* of this process: directory/NAME-PID */
+	struct stat errors;   /* where complaints go, as it was at first */
+} control = {.directory = control.variable + VARIABLE_BYTES};
 
 /* What own code keeps from the program. */
 struct own {
@@ -271,7 +275,8 @@ static void process_name(char out[32])
 		bool fits = (name[i] >= 'a' && name[i] <= 'z') ||
 			    (name[i] >= 'A' && name[i] <= 'Z') ||
 			    (name[i] >= '0' && name[i] <= '9') ||
-			    name[i] == '_' || (name[i] == '.' && i);
+			    name[i] == '_' || name[i] == '+' ||
+			    ((name[i] == '.' || name[i] == '-') && i);
 
 		out[i] = fits ? name[i] : '_';
 	}
@@ -359,6 +364,17 @@ static void complain(const char *what, const char *where, int result)
 		return;
 }
 
+/* Of a program that this one becomes, or starts, somewhere else. */
+static void name_absolute(const char *named)
+{
+	char **variable = environ;
+
+	while (variable && *variable && *variable + VARIABLE_BYTES != named)
+		variable++;
+	if (variable && *variable)
+		*variable = control.variable;
+}
+
 static bool find_directory(void)
 {
 	const char *named = secure_getenv("RONDO_TRACE");
@@ -376,6 +392,9 @@ static bool find_directory(void)
 			  here[0] ? "%s/%s" : "%s%s", here, named);
 	if (length >= PATH_MAX)
 		return false;
+	memcpy(control.variable, VARIABLE, VARIABLE_BYTES);
+	if (here[0])
+		name_absolute(named);
 	fstat(STDERR_FILENO, &control.errors);
 	return true;
 }

@@ -355,6 +355,17 @@ a_trace_that_cannot_be_completed_is_told()
 		"$scratch/rooted"/*): No such file or directory" ]
 }
 
+a_relative_directory_is_one_for_all_processes()
+{
+	mkdir -p "$scratch/elsewhere"
+	cd "$scratch"
+	RONDO_TRACE=near/by LD_PRELOAD=$tracer \
+		sh -c 'cd elsewhere && "$1" plain && exec "$1" plain' sh \
+		"$victim"
+	[ "$(ls near/by | grep -c '^alloc-victim-')" -eq 2 ]
+	[ "$(ls near/by | grep -c '^sh-\|^dash-')" -eq 1 ]
+}
+
 # summary NAME: what summary.awk says of that trace.
 summary()
 {
@@ -420,6 +431,7 @@ check destructors_of_other_libraries_are_recorded
 check without_a_directory_nothing_is_recorded
 check a_trace_that_cannot_be_made_is_told_and_the_program_runs
 check a_trace_that_cannot_be_completed_is_told
+check a_relative_directory_is_one_for_all_processes
 check what_does_not_fit_is_counted_exactly
 check the_summary_counts_sizes_and_callers
 finish
