@@ -8,6 +8,11 @@
 # runs unrecorded and recorded in turn, so that both meet the same machine; the
 # times are medians.
 set -u
+case ${1-} in
+"") ;;
+-h | --help) echo "usage: sh examples/quickstart.sh"; exit 0 ;;
+*) echo "usage: sh examples/quickstart.sh" >&2; exit 2 ;;
+esac
 cd "$(dirname "$0")/.." || exit 1
 root=$(pwd)
 build=$root/build/quickstart
@@ -77,7 +82,7 @@ recorded()
 	rm -rf "$results/trace"
 	(
 		export RONDO_TRACE="$results/trace"
-		export LD_PRELOAD="$build/examples/alloc_trace/liballoc_trace.so"
+		export LD_PRELOAD="$preload"
 		work
 	)
 }
@@ -89,6 +94,15 @@ echo "building in build/quickstart"
 	quietly meson setup "$build" "$root" --buildtype=release \
 		-Dtests=disabled -Dbench=disabled
 quietly ninja -C "$build"
+
+# LD_PRELOAD is a list, of which blanks and colons separate the parts.
+preload=$build/examples/alloc_trace/liballoc_trace.so
+case $preload in
+*[[:space:]:]*)
+	link=$(mktemp -d) && ln -s "$preload" "$link" || exit 1
+	preload=$link/liballoc_trace.so
+	;;
+esac
 
 echo "running python3, up to $rounds times unrecorded and $rounds recorded"
 work || exit 1 # what is read from disk once is not counted
@@ -109,10 +123,11 @@ babeltrace2 --no-delta "$results/trace" 2>"$results/complaints" |
 		-f examples/alloc_trace/summary.awk \
 		- complaints=1 "$results/complaints" ||
 	exit 1
+trace=$(echo "$results"/trace/*)
 cat <<EOF
 
-trace:    $(echo "$results"/trace/*)
-          babeltrace2 $(echo "$results"/trace/*) | less
+trace:    $trace
+          babeltrace2 '$trace' | less
 try it:   RONDO_TRACE=DIRECTORY \\
-          LD_PRELOAD=$build/examples/alloc_trace/liballoc_trace.so PROGRAM
+          LD_PRELOAD=$preload PROGRAM
 EOF
