@@ -113,8 +113,8 @@ END {
 	printf "\nrecords:  %d\n", records
 	printf "lost:     %d\n", lost
 	if (recorded > 0) {
-		printf "records/s: %.1f million, in the recorded program\n",
-			records / recorded / 1000
+		printf "records/s: %d, in the recorded program\n",
+			1000 * records / recorded
 		printf "overhead: %.1f %% (%.3f s recorded, %.3f s not)\n",
 			100 * (recorded - plain) / plain, recorded / 1000,
 			plain / 1000
