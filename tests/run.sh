@@ -44,7 +44,8 @@ for stage in $chosen; do
 	model) packages="$packages spin" ;;
 	headers | clang | fault) packages="$packages clang" ;;
 	hostile) packages="$packages clang libclang-rt-dev" ;;
-	bench | valgrind) packages="$packages valgrind libc6-dbg" ;;
+	example | bench | valgrind)
+		packages="$packages valgrind libc6-dbg" ;;
 	aarch64)
 		[ "$machine" = aarch64 ] ||
 			packages="$packages gcc-aarch64-linux-gnu
