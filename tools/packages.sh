@@ -41,7 +41,8 @@ rondo_need()
 	if [ "$(id -u)" -ne 0 ]; then
 		echo "packages are missing; install them as root, then run again:" >&2
 		[ -z "$rondo_foreign" ] ||
-			echo "  dpkg --add-architecture $rondo_foreign && apt-get update" >&2
+			echo "  dpkg --add-architecture $rondo_foreign" >&2
+		echo "  apt-get update" >&2
 		echo "  apt-get install$rondo_missing" >&2
 		return 1
 	fi
