@@ -7,8 +7,9 @@
  *   PID allocs N frees M malloc ... calloc ... realloc ... free ...
  *
  * As valgrind counts: a realloc is one of each, free(NULL) is neither. It
- * shares no code with alloc_trace, whose records its numbers check: preload
- * both, in either order, and both see the same calls.
+ * shares no code with alloc_trace, whose records its numbers check: preload it
+ * behind alloc_trace, and both see the same calls. In front it would also count
+ * what alloc_trace allocates for itself, and never records.
  */
 #include <dlfcn.h>
 #include <errno.h>
