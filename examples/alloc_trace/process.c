@@ -6,7 +6,6 @@
  * or aborts inside the C library, the last 100 ms may be missing.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -39,15 +38,6 @@ EXPORTED void abort(void)
 		session_resume();
 	if (real_known() && real.abort)
 		real.abort();
-	__builtin_trap();
-}
-
-EXPORTED void pthread_exit(void *result)
-{
-	if (gettid() == getpid())
-		session_main_ends();
-	if (real_known() && real.pthread_exit)
-		real.pthread_exit(result);
 	__builtin_trap();
 }
 

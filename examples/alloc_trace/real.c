@@ -127,7 +127,6 @@ bool real_find(void)
 		{&real.free, "free"},
 		{&real.exit_now, "_exit"},
 		{&real.abort, "abort"},
-		{&real.pthread_exit, "pthread_exit"},
 		{&real.daemon, "daemon"},
 		{&real.unshare, "unshare"},
 		{&real.setns, "setns"},

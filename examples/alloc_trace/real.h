@@ -31,7 +31,6 @@ struct real {
 
 	void (*exit_now)(int status); /* _exit */
 	void (*abort)(void);
-	void (*pthread_exit)(void *result);
 	int (*daemon)(int keep_directory, int keep_files);
 	int (*unshare)(int flags);
 	int (*setns)(int fd, int kind);

@@ -399,6 +399,20 @@ static bool find_directory(void)
 	return true;
 }
 
+static void main_ends(void *unused);
+
+/* It may call pthread_exit or thrd_exit, or be cancelled. */
+static void watch_main(void)
+{
+	static pthread_key_t key;
+	static bool has_key;
+
+	if (session.generation == FIRST_GENERATION)
+		has_key = !pthread_key_create(&key, main_ends);
+	if (has_key && gettid() == getpid())
+		pthread_setspecific(key, &session);
+}
+
 static void start_locked(void)
 {
 	struct rondo_channel *channel = NULL;
@@ -438,6 +452,7 @@ static void start_locked(void)
 		pthread_atfork(before_fork, NULL, in_forked_child);
 		control.lister = control.pid;
 	}
+	watch_main();
 	record_modules();
 }
 
@@ -590,12 +605,14 @@ static void *end_with_the_last(void *signals)
 	return NULL;
 }
 
-void session_main_ends(void)
+/* Called when the main thread ends before the process does: see watch_main. */
+static void main_ends(void *unused)
 {
 	static sigset_t signals;
 	struct own own;
 	pthread_t last;
 
+	(void)unused;
 	if (!is_ours())
 		return;
 	if (count_threads() == 0) {

@@ -60,12 +60,6 @@ void session_finish(void);
 void session_park(void);
 void session_resume(void);
 
-/*
- * The main thread is about to end and leave the process to its others. When
- * these have ended too, so does the process, though a thread of ours is there.
- */
-void session_main_ends(void);
-
 /* Brackets code during which a child may run on this thread's memory. */
 void session_suspect(void);
 void session_trust(void);

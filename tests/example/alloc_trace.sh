@@ -296,11 +296,13 @@ whatever_way_a_process_ends_its_records_are_there()
 
 a_process_ends_with_the_last_of_its_own_threads()
 {
-	run main_thread_ends_first
-	blocks 20080 10
-	blocks 20083 10
-	blocks 20081 5
-	agrees_with_count "$scratch/main_thread_ends_first.count"
+	for mode in main_thread_exits_first main_thread_is_cancelled; do
+		run $mode
+		blocks 20080 10
+		blocks 20083 10
+		blocks 20081 5
+		agrees_with_count "$scratch/$mode.count"
+	done
 }
 
 what_needs_a_single_thread_is_not_refused()

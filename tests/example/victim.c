@@ -477,18 +477,33 @@ static int exiting(void)
 }
 
 /* The process ends with its last thread, which is not the main one. */
-static int main_thread_ends_first(void)
+static int start_one_that_outlives_main(void)
 {
-	static pthread_t self_thread;
+	static pthread_t main_thread;
 	pthread_t other;
 
-	self_thread = pthread_self();
+	main_thread = pthread_self();
 	atexit(exit_handler);
-	if (pthread_create(&other, NULL, outlive_main, &self_thread))
+	if (pthread_create(&other, NULL, outlive_main, &main_thread))
 		return 1;
 	pthread_detach(other);
 	allocate(20080, 10);
+	return 0;
+}
+
+static int main_thread_exits_first(void)
+{
+	if (start_one_that_outlives_main())
+		return 1;
 	pthread_exit(NULL);
+}
+
+static int main_thread_is_cancelled(void)
+{
+	if (start_one_that_outlives_main() || pthread_cancel(pthread_self()))
+		return 1;
+	for (;;)
+		pause();
 }
 
 /* Refused to a process with several threads. EPERM: the machine
@@ -588,7 +603,8 @@ static const struct {
 	{"aborting", aborting},
 	{"killed", killed},
 	{"exiting", exiting},
-	{"main_thread_ends_first", main_thread_ends_first},
+	{"main_thread_exits_first", main_thread_exits_first},
+	{"main_thread_is_cancelled", main_thread_is_cancelled},
 	{"unsharing", unsharing},
 	{"changing_root", changing_root},
 	{"little_stack", little_stack},
