@@ -57,9 +57,11 @@ RONDO_STATIC_ASSERT(sizeof(struct entry_label) == 16, "frozen");
 /* Where the parts of an entry being written go. */
 struct builder {
 	char *data;	  /* zeroed, as long as it takes */
+	uint64_t bytes;	  /* of data */
 	uint64_t labels;  /* offset of the first */
 	uint64_t strings; /* offset of the next */
 	uint32_t label_count;
+	bool grew; /* a string is longer than when it was measured */
 };
 
 struct rondo_catalog_reader {
@@ -292,13 +294,17 @@ static int check_class(const struct rondo_event_class *event_class,
 	return end > record_max ? -EINVAL : 0;
 }
 
+/* By the room that was measured, whatever the string is by now. */
 static uint32_t put_string(struct builder *builder, const char *string)
 {
-	uint64_t bytes = strlen(string) + 1;
 	uint64_t at = builder->strings;
+	char *to = builder->data + at;
+	const char *end = memccpy(to, string, 0, builder->bytes - at);
 
-	memcpy(builder->data + at, string, bytes);
-	builder->strings += bytes;
+	if (end)
+		builder->strings += (uint64_t)(end - to);
+	else
+		builder->grew = true;
 	return (uint32_t)at;
 }
 
@@ -367,7 +373,8 @@ static uint64_t strings_bytes(const struct rondo_event_class *event_class,
 	return bytes;
 }
 
-/* The entry, its id not yet known; the caller frees it. -ENOSPC, -ENOMEM. */
+/* The entry, its id not yet known; the caller frees it. -ENOSPC, -ENOMEM;
+ * -EINVAL: the class is being changed. */
 static int build(const struct rondo_event_class *event_class, char **out)
 {
 	struct builder builder = {.label_count = 0};
@@ -381,12 +388,17 @@ static int build(const struct rondo_event_class *event_class, char **out)
 	bytes = rondo_align(bytes + builder.strings, 8);
 	if (bytes > RONDO_CATALOG_BYTES)
 		return -ENOSPC;
+	builder.bytes = bytes;
 	builder.data = calloc(1, bytes);
 	if (!builder.data)
 		return -ENOMEM;
 	entry.name = put_string(&builder, event_class->name);
 	for (i = 0; i < event_class->field_count; i++)
 		put_field(&builder, event_class, i);
+	if (builder.grew) {
+		free(builder.data);
+		return -EINVAL;
+	}
 	entry.bytes = (uint32_t)bytes;
 	entry.loglevel = event_class->loglevel;
 	entry.label_count = (uint32_t)label_count;

@@ -449,6 +449,53 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* ---- strings that do not hold still ---- */
+
+static char growing[200];
+
+/* Between the look at how long it is and the copy. */
+static void grow(void)
+{
+	at_calloc = NULL;
+	memset(growing, 'g', sizeof(growing) - 1);
+}
+
+static void
+a_name_that_grows_is_not_copied_beyond_what_was_measured(void **state)
+{
+	struct rondo_field field = {.name = "field", .type = RONDO_FIELD_U64};
+	struct rondo_event_class class = {
+		.size = sizeof(class),
+		.name = "test:name",
+		.fields = &field,
+		.field_count = 1,
+		.field_size = sizeof(field),
+	};
+	const char **names[] = {&class.name, &field.name};
+	struct rondo_channel *channel;
+	uint16_t id = 0;
+
+	(void)state;
+	assert_int_equal(rondo_channel_create(NULL, &channel), 0);
+	blocks = 0;
+	for (size_t i = 0; i < TEST_COUNT(names); i++) {
+		const char *before = *names[i];
+
+		memset(growing, 0, sizeof(growing));
+		growing[0] = 'g';
+		*names[i] = growing;
+		at_calloc = grow;
+		assert_int_equal(rondo_event_register(channel, &class, &id),
+				 -EINVAL);
+		assert_null(at_calloc);
+		assert_int_equal(blocks, 0);
+		*names[i] = before;
+	}
+	assert_int_equal(rondo_event_register(channel, &class, &id), 0);
+	assert_int_equal(id, RONDO_ID_FIRST);
+	assert_int_equal(rondo_channel_destroy(channel), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +505,8 @@ int main(void)
 		cmocka_unit_test(a_consumer_is_there_or_not_at_all),
 		cmocka_unit_test(a_writer_says_what_it_could_not_do),
 		cmocka_unit_test(a_snapshot_says_what_it_could_not_do),
+		cmocka_unit_test(
+			a_name_that_grows_is_not_copied_beyond_what_was_measured),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
