@@ -258,7 +258,8 @@ stage_aarch64()
 	fi
 	built aarch64 -Dwerror=true --cross-file tools/cross/aarch64.ini \
 		-Dexamples=disabled -Dbench=disabled || return
-	suites aarch64 unit --no-suite atomic -t 4
+	suites aarch64 "unit nest stress ctf hostile syscalls" \
+		--no-suite atomic -t 4
 }
 
 # Without optimization each line is its own; threads count by atomic adds; gcc's

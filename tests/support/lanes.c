@@ -53,11 +53,14 @@ static const char *const names[VIOLATIONS] = {
 	[BAD_CHILD] = "a child of fork",
 };
 
-/* Pages that were never touched cost nothing. */
-static void *fresh(size_t bytes)
+/* Zero, in the place of what was there, or (null) anywhere. Pages that were never
+ * touched cost nothing. */
+static void *fresh(void *where, size_t bytes)
 {
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *at = mmap(where, bytes, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE |
+				(where ? MAP_FIXED : 0),
+			-1, 0);
 
 	if (at == MAP_FAILED)
 		abort();
@@ -66,9 +69,9 @@ static void *fresh(size_t bytes)
 
 static __attribute__((constructor)) void lanes_create(void)
 {
-	shared = fresh(sizeof(*shared));
-	outcomes = fresh((size_t)LANES * LANE_RECORDS);
-	seen = fresh((size_t)LANES * LANE_RECORDS);
+	shared = fresh(NULL, sizeof(*shared));
+	outcomes = fresh(NULL, (size_t)LANES * LANE_RECORDS);
+	seen = fresh(NULL, (size_t)LANES * LANE_RECORDS);
 }
 
 void violation(enum violation what, uint64_t a, uint64_t b)
@@ -119,10 +122,11 @@ void lanes_reset(void)
 	for (uint32_t i = 0; i < LANES; i++) {
 		struct lane *lane = &shared->lanes[i];
 
-		if (lane->attempted &&
-		    (madvise(of(outcomes, i), LANE_RECORDS, MADV_REMOVE) ||
-		     madvise(of(seen, i), LANE_RECORDS, MADV_REMOVE)))
-			abort();
+		/* Not by advice, which emulators ignore. */
+		if (lane->attempted) {
+			fresh(of(outcomes, i), LANE_RECORDS);
+			fresh(of(seen, i), LANE_RECORDS);
+		}
 		memset(lane, 0, sizeof(*lane));
 	}
 }
