@@ -260,26 +260,21 @@ static void go_elsewhere(void)
  */
 static void a_crossing_on_another_cpu_leaves_the_ring_atomic(void **state)
 {
-	unsigned before;
-
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
-	before = rondo_head_mode(test_head(&ring));
+	test_needs_rseq(&ring);
+	test_needs_two_cpus(&ring);
 	test_leave_room(&ring, 0);
-	if (before == RONDO_HEAD_RSEQ && test_pin(1)) {
-		assert_true(test_pin(0));
-		rondo_testpoint_aborts = eight_aborts;
-		let_happen(RONDO_AT_CLAIMED, go_elsewhere);
-		record_by_call(40);
-		rondo_testpoint_aborts = NULL;
-		it_has_happened();
-		assert_int_equal(rondo_head_mode(test_head(&ring)),
-				 RONDO_HEAD_ATOMIC);
-		assert_true(test_pin(0));
-		fill_sub_buffer();
-		test_record(&ring, 8);
-	}
-	assert_int_equal(rondo_head_mode(test_head(&ring)), before);
+	rondo_testpoint_aborts = eight_aborts;
+	let_happen(RONDO_AT_CLAIMED, go_elsewhere);
+	record_by_call(40);
+	rondo_testpoint_aborts = NULL;
+	it_has_happened();
+	assert_int_equal(rondo_head_mode(test_head(&ring)), RONDO_HEAD_ATOMIC);
+	assert_true(test_pin(0));
+	fill_sub_buffer();
+	test_record(&ring, 8);
+	assert_int_equal(rondo_head_mode(test_head(&ring)), RONDO_HEAD_RSEQ);
 	test_drain(&ring);
 	test_ring_destroy(&ring);
 }
@@ -405,15 +400,14 @@ static void a_packet_tells_what_was_refused_while_it_was_closed(void **state)
 {
 	(void)state;
 	test_ring_create(&ring, &kernel_clock);
+	test_needs_rseq(&ring);
 	test_leave_room(&ring, 0);
-	if (rondo_head_mode(test_head(&ring)) == RONDO_HEAD_RSEQ) {
-		let_happen(RONDO_AT_RESERVE_CLOCK_READ, refuse_one);
-		record_by_call(40);
-		it_has_happened();
-		assert_true(test_take(&ring));
-		assert_int_equal(ring.packet.refused[RONDO_REFUSED_FULL], 1);
-		assert_int_equal(ring.packet.events_discarded, 1);
-	}
+	let_happen(RONDO_AT_RESERVE_CLOCK_READ, refuse_one);
+	record_by_call(40);
+	it_has_happened();
+	assert_true(test_take(&ring));
+	assert_int_equal(ring.packet.refused[RONDO_REFUSED_FULL], 1);
+	assert_int_equal(ring.packet.events_discarded, 1);
 	test_drain(&ring);
 	test_ring_destroy(&ring);
 }
@@ -458,16 +452,16 @@ static void a_mark_that_others_took_away_is_made_again(void **state)
 	(void)state;
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
 		test_ring_create(&ring, &keeps_oldest);
+		test_needs_rseq(&ring);
+		test_needs_two_cpus(&ring);
 		test_record(&ring, 30);
 		unmarked = test_head(&ring);
-		if (!ring.ring->atomic_only && test_pin(1)) {
-			let_happen(RONDO_AT_REVOKING, cases[i].what);
-			assert_int_equal(rondo_channel_flush(ring.channel), 1);
-			it_has_happened();
-			test_stats(&ring, &stats);
-			assert_int_equal(stats.revocations,
-					 cases[i].revocations);
-		}
+		assert_true(test_pin(1));
+		let_happen(RONDO_AT_REVOKING, cases[i].what);
+		assert_int_equal(rondo_channel_flush(ring.channel), 1);
+		it_has_happened();
+		test_stats(&ring, &stats);
+		assert_int_equal(stats.revocations, cases[i].revocations);
 		assert_true(test_pin(0));
 		test_drain(&ring);
 		test_ring_destroy(&ring);
@@ -487,16 +481,17 @@ static void anothers_ring_is_closed_on_its_own_cpu(void **state)
 
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
+	test_needs_rseq(&ring);
+	test_needs_two_cpus(&ring);
 	test_record(&ring, 30);
 	assert_int_equal(rondo_channel_attach(rondo_channel_fd(ring.channel),
 					      &attached),
 			 0);
-	if (!ring.ring->atomic_only && test_pin(1)) {
-		let_happen(RONDO_AT_FLUSH, it_is_the_rings_cpu);
-		assert_int_equal(rondo_channel_flush(attached), 1);
-		it_has_happened();
-		assert_int_equal(sched_getcpu(), 1);
-	}
+	assert_true(test_pin(1));
+	let_happen(RONDO_AT_FLUSH, it_is_the_rings_cpu);
+	assert_int_equal(rondo_channel_flush(attached), 1);
+	it_has_happened();
+	assert_int_equal(sched_getcpu(), 1);
 	assert_true(test_pin(0));
 	assert_int_equal(rondo_channel_destroy(attached), 0);
 	test_drain(&ring);
@@ -584,11 +579,8 @@ static void a_squash_that_is_revoked_for_ever_gives_up(void **state)
 
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
-	if (ring.ring->atomic_only) { /* nobody revokes it */
-		test_ring_destroy(&ring);
-		skip();
-	}
-	test_record(&ring, 8); /* what opens a sub-buffer is not squashed */
+	test_needs_rseq(&ring); /* or nobody revokes it */
+	test_record(&ring, 8);	/* what opens a sub-buffer is not squashed */
 	test_reserve(&ring, 8, &record);
 	assert_int_equal(rondo_commit(&record), 0);
 	rondo_testpoint_hook = revoke_again;
@@ -612,10 +604,7 @@ static void a_revocation_that_is_undone_for_ever_gives_up(void **state)
 
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
-	if (ring.ring->atomic_only) {
-		test_ring_destroy(&ring);
-		skip();
-	}
+	test_needs_rseq(&ring);
 	test_record(&ring, 8);
 	place = (struct rondo_place){ring.control, ring.ring, ring.index,
 				     ring.index};

@@ -127,6 +127,27 @@ static inline void test_ring_destroy(struct test_ring *r)
 	assert_int_equal(rondo_channel_destroy(r->channel), 0);
 }
 
+/* Where heads are moved by swaps alone there is nothing to look at. */
+static inline void test_needs_rseq(struct test_ring *r)
+{
+	if (!r->ring->atomic_only)
+		return;
+	test_ring_destroy(r);
+	skip();
+}
+
+/* Nor where there is no CPU to go to. */
+static inline void test_needs_two_cpus(struct test_ring *r)
+{
+	bool two = test_pin(1);
+
+	assert_true(test_pin(0));
+	if (two)
+		return;
+	test_ring_destroy(r);
+	skip();
+}
+
 /* ---- records ---- */
 
 /* Below 0x80 everywhere: nothing that looks like a canary. */

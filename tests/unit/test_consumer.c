@@ -391,14 +391,13 @@ static void rings_are_served_in_turn(void **state)
 		rings[i] = view.ring;
 		consume_release(&c, &view);
 	}
-	if (rings[0] == rings[1] && rings[0] == rings[3])
-		print_message("one ring only: nothing to take turns\n");
-	else
-		for (int i = 0; i < 2; i++) {
-			assert_int_equal(rings[i], rings[i + 2]);
-			assert_int_not_equal(rings[i], rings[i ^ 1]);
-		}
 	consume_end(&c);
+	if (rings[0] == rings[1] && rings[0] == rings[3])
+		skip(); /* one ring only: nothing to take turns */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(rings[i], rings[i + 2]);
+		assert_int_not_equal(rings[i], rings[i ^ 1]);
+	}
 }
 
 static void a_ring_without_spares_does_not_hold_up_others(void **state)

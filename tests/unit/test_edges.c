@@ -145,16 +145,14 @@ static void a_revocation_that_is_left_unfinished_stops_nobody(void **state)
 {
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
+	test_needs_rseq(&ring);
 	test_record(&ring, 16);
-	if (!ring.ring->atomic_only) {
-		rondo_store_relaxed(
-			&ring.ring->head,
-			rondo_head_with_mode(rondo_head_bump(test_head(&ring)),
-					     RONDO_HEAD_REVOKING));
-		test_record(&ring, 16);
-		assert_int_equal(rondo_head_mode(test_head(&ring)),
-				 RONDO_HEAD_ATOMIC);
-	}
+	rondo_store_relaxed(
+		&ring.ring->head,
+		rondo_head_with_mode(rondo_head_bump(test_head(&ring)),
+				     RONDO_HEAD_REVOKING));
+	test_record(&ring, 16);
+	assert_int_equal(rondo_head_mode(test_head(&ring)), RONDO_HEAD_ATOMIC);
 	test_drain(&ring);
 	test_ring_destroy(&ring);
 }
@@ -185,18 +183,16 @@ a_record_that_cannot_revoke_gives_up_after_eight_fences(void **state)
 
 	(void)state;
 	test_ring_create(&ring, &keeps_oldest);
+	test_needs_rseq(&ring);
 	test_record(&ring, 16);
-	if (!ring.ring->atomic_only) {
-		aborts_pretended = fences = 0;
-		rondo_testpoint_aborts = eight_aborts;
-		rondo_testpoint_hook = store_over_the_mark;
-		assert_int_equal(rondo_reserve_call(ring.channel, ring.id, 16,
-						    &record),
-				 -EBUSY);
-		rondo_testpoint_hook = NULL;
-		rondo_testpoint_aborts = NULL;
-		assert_int_equal(fences, 8);
-	}
+	aborts_pretended = fences = 0;
+	rondo_testpoint_aborts = eight_aborts;
+	rondo_testpoint_hook = store_over_the_mark;
+	assert_int_equal(rondo_reserve_call(ring.channel, ring.id, 16, &record),
+			 -EBUSY);
+	rondo_testpoint_hook = NULL;
+	rondo_testpoint_aborts = NULL;
+	assert_int_equal(fences, 8);
 	test_drain(&ring);
 	test_ring_destroy(&ring);
 }
