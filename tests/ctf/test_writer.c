@@ -346,6 +346,29 @@ static void what_was_lost_before_the_writer_is_not_its_loss(void **state)
 	tear_down(&fixture);
 }
 
+static void what_was_overwritten_before_the_writer_is_not_its_loss(void **state)
+{
+	const struct rondo_config config = small_config(RONDO_OVERWRITE);
+	struct fixture fixture;
+	uint64_t value;
+	char *events;
+
+	(void)state;
+	pin();
+	set_up_channel(&fixture, &config);
+	for (value = 0; value < 2000; value++)
+		assert_int_equal(record(&fixture, 0, value), 0);
+	assert_in_range(stats_of(&fixture).overwritten, 2, 100);
+	assert_int_equal(rondo_writer_open(fixture.channel, fixture.directory,
+					   &fixture.writer),
+			 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	events = trace_read_clean(fixture.directory, PLAIN);
+	assert_int_equal(trace_count(events, "value = 1999 }"), 1);
+	free(events);
+	tear_down(&fixture);
+}
+
 static void overwritten_sub_buffers_are_lost_packets(void **state)
 {
 	const struct rondo_config config = small_config(RONDO_OVERWRITE);
@@ -652,6 +675,10 @@ static void what_comes_out_of_turn_is_read_too(void **state)
 	events = trace_read_clean(fixture.directory, PLAIN);
 	assert_int_equal(count_ascending(events, 0, 0), value);
 	free(events);
+	/* In turn among themselves, they need no more than one file. */
+	assert_int_equal(trace_shell("test \"$(ls '%s' | grep -c late)\" = 1",
+				     fixture.directory),
+			 0);
 	tear_down(&fixture);
 }
 
@@ -739,6 +766,26 @@ static void a_snapshot_of_a_quiet_recorder_has_all_it_holds(void **state)
 	text = trace_read(fixture.directory, PLAIN);
 	assert_int_equal(trace_count(text.events, "t:sample"), 1);
 	trace_free(&text);
+	tear_down(&fixture);
+}
+
+/* A stream without records would say nothing: readers tell losses from one
+ * packet to the next. */
+static void a_snapshot_of_nothing_but_refusals_has_no_stream(void **state)
+{
+	const struct rondo_config config = small_config(RONDO_OVERWRITE);
+	static const char large[2033];
+	struct fixture fixture;
+
+	(void)state;
+	set_up_channel(&fixture, &config);
+	assert_int_equal(rondo_write(fixture.channel, fixture.id, large,
+				     sizeof(large)),
+			 -EMSGSIZE);
+	assert_int_equal(rondo_snapshot(fixture.channel, fixture.directory), 0);
+	assert_int_equal(trace_shell("test \"$(ls -A '%s')\" = metadata",
+				     fixture.directory),
+			 0);
 	tear_down(&fixture);
 }
 
@@ -1345,6 +1392,8 @@ int main(void)
 		cmocka_unit_test(a_recording_of_nothing_but_refusals_says_so),
 		cmocka_unit_test(
 			what_was_lost_before_the_writer_is_not_its_loss),
+		cmocka_unit_test(
+			what_was_overwritten_before_the_writer_is_not_its_loss),
 		cmocka_unit_test(overwritten_sub_buffers_are_lost_packets),
 		cmocka_unit_test(a_trace_can_be_read_at_any_moment),
 		cmocka_unit_test(a_record_has_the_wall_time_of_its_making),
@@ -1357,6 +1406,8 @@ int main(void)
 		cmocka_unit_test(a_snapshot_is_taken_while_producers_run),
 		cmocka_unit_test(
 			a_snapshot_of_a_quiet_recorder_has_all_it_holds),
+		cmocka_unit_test(
+			a_snapshot_of_nothing_but_refusals_has_no_stream),
 		cmocka_unit_test(a_directory_that_is_not_empty_is_refused),
 		cmocka_unit_test(a_relative_directory_stays_where_it_was),
 		cmocka_unit_test(

@@ -279,6 +279,35 @@ static void a_crossing_on_another_cpu_leaves_the_ring_atomic(void **state)
 	test_ring_destroy(&ring);
 }
 
+/* The sequence of the one ring aborts, once, and is begun again in the other's. */
+static void a_record_goes_to_the_ring_of_where_its_thread_has_come(void **state)
+{
+	struct rondo_record record = {0};
+	struct rondo_stats left, come_to;
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	test_needs_rseq(&ring);
+	test_needs_two_cpus(&ring);
+	let_happen(RONDO_AT_RESERVE_HEAD_READ, go_elsewhere);
+	to_skip = 1; /* the quick path's, which has its ring for itself */
+	assert_int_equal(rondo_reserve_call(ring.channel, ring.id, 40, &record),
+			 0);
+	it_has_happened();
+	memset(record.data, 0, record.bytes);
+	assert_int_equal(rondo_commit(&record), 0);
+	assert_int_not_equal(record.ring_id, ring.index);
+	assert_int_equal(
+		rondo_ring_stats(ring.channel, record.ring_id, &come_to), 0);
+	test_stats(&ring, &left);
+	assert_int_equal(left.aborts, 1);
+	assert_int_equal(left.open_bytes, 0);
+	assert_int_equal(come_to.aborts, 0);
+	assert_int_equal(come_to.open_bytes, 8 + 40);
+	assert_true(test_pin(0));
+	test_ring_destroy(&ring);
+}
+
 /* ---- a crossing that another overtakes ---- */
 
 static void record_a_big_one(void)
@@ -628,6 +657,8 @@ int main(void)
 			a_slot_that_somebody_scribbled_on_is_not_delivered),
 		cmocka_unit_test(
 			a_crossing_on_another_cpu_leaves_the_ring_atomic),
+		cmocka_unit_test(
+			a_record_goes_to_the_ring_of_where_its_thread_has_come),
 		cmocka_unit_test(a_crossing_that_was_overtaken_leaves_no_hint),
 		cmocka_unit_test(
 			room_that_appears_while_refusing_is_no_loss_of_count),

@@ -313,15 +313,17 @@ static inline bool test_is_entry(const struct test_ring *r,
 	return true;
 }
 
-/* Finds it in the log: the next one, or any when they may be out of turn. */
-static inline void test_see(struct test_ring *r, const struct test_item *item)
+/* Finds it in the log: the next one, or any when they may be out of turn. Where
+ * its last byte ends. */
+static inline const char *test_see(struct test_ring *r,
+				   const struct test_item *item)
 {
 	while (r->unseen < r->count && r->log[r->unseen].seen)
 		r->unseen++;
 	for (uint32_t i = r->unseen; i < r->count; i++) {
 		if (!r->log[i].seen && test_is_entry(r, &r->log[i], item)) {
 			r->log[i].seen = true;
-			return;
+			return item->data + r->log[i].bytes;
 		}
 		if (!r->any_order)
 			break;
@@ -329,6 +331,7 @@ static inline void test_see(struct test_ring *r, const struct test_item *item)
 	fail_msg("a record of %u bytes at %llu is not record %u, of %u",
 		 item->bytes, (unsigned long long)item->header, r->unseen,
 		 r->unseen < r->count ? r->log[r->unseen].bytes : 0);
+	return NULL;
 }
 
 /* Bytes between records would show what was there before. */
@@ -378,6 +381,7 @@ static inline void test_read_packet(struct test_ring *r, const char *base)
 	struct rondo_packet packet;
 	struct test_item item;
 	uint64_t offset = RONDO_PACKET_BYTES, time, content;
+	const char *end = base + RONDO_PACKET_BYTES;
 	uint32_t count = 0;
 
 	memcpy(&packet, base, sizeof(packet));
@@ -399,15 +403,17 @@ static inline void test_read_packet(struct test_ring *r, const char *base)
 		count++;
 		if (item.id < RONDO_ID_FIRST) {
 			test_gap(&item, base, content);
+			end = item.data + rondo_align(item.bytes, 8);
 			r->gaps++;
 		} else {
-			test_see(r, &item);
+			end = test_see(r, &item);
 		}
 		test_is_zero(item.data + item.bytes, item.next < content ?
 							     base + item.next :
 							     base + content);
 	}
 	/* The content ends where the last record's fields end, no later. */
+	assert_ptr_equal(end, base + content);
 	assert_int_equal(rondo_align(content, r->map->header_bytes), offset);
 	test_walk_agrees(r->map, base, rondo_align(content, 8), count);
 }

@@ -163,6 +163,7 @@ static void without_membarrier_rings_are_atomic_and_work(void **state)
 
 /* What a thread may ask to know its ring; pretended to be missing. */
 static bool no_rseq_area, no_cheap_cpu;
+static int pretended_cpu = -1;
 
 void __real_rondo_os_rseq(struct rondo_os_rseq *out);
 void __wrap_rondo_os_rseq(struct rondo_os_rseq *out);
@@ -178,6 +179,8 @@ void __wrap_rondo_os_rseq(struct rondo_os_rseq *out)
 
 int __wrap_rondo_os_cpu_cheap(void)
 {
+	if (pretended_cpu >= 0)
+		return pretended_cpu;
 	return no_cheap_cpu ? -1 : __real_rondo_os_cpu_cheap();
 }
 
@@ -235,6 +238,31 @@ static void a_thread_that_cannot_ask_where_it_is_has_a_ring(void **state)
 	assert_true(can_record(&fixture));
 	assert_int_equal(rondo_channel_destroy(fixture.channel), 0);
 	no_rseq_area = no_cheap_cpu = false;
+}
+
+/* A CPU that was added, say. Its ring is none of the others'. */
+static void
+a_thread_on_a_cpu_without_a_ring_records_in_the_extra_one(void **state)
+{
+	struct rondo_stats stats;
+	struct fixture fixture;
+	int rings;
+
+	(void)state;
+	no_rseq_area = true;
+	fixture = fixture_new(NULL);
+	rings = (int)fixture.channel->control->map.ring_count;
+	for (pretended_cpu = rings - 1; pretended_cpu < 4 * rings;
+	     pretended_cpu++)
+		assert_int_equal(record(&fixture), 0);
+	pretended_cpu = -1;
+	no_rseq_area = false;
+	assert_int_equal(rondo_ring_stats(fixture.channel, (uint32_t)rings - 1,
+					  &stats),
+			 0);
+	assert_int_equal(stats.open_bytes, (3 * rings + 1) * (8 + 8));
+	assert_int_equal(open_bytes(fixture.channel), stats.open_bytes);
+	assert_int_equal(rondo_channel_destroy(fixture.channel), 0);
 }
 
 /* This program again, on one CPU; see main. */
@@ -489,6 +517,9 @@ static void *flush_from_afar(void *argument)
 
 	if (!result)
 		result = rondo_channel_flush(fixture->channel);
+	/* One's own ring needs none: what was closed is told, not the other. */
+	if (!record(fixture) && rondo_channel_flush(fixture->channel) != 1)
+		result = 1;
 	return (void *)(intptr_t)result;
 }
 
@@ -595,6 +626,10 @@ static void a_channels_numbers_are_the_sum_of_its_rings(void **state)
 					     sizeof(large)),
 				 -EMSGSIZE);
 	}
+	assert_int_equal(record(&fixture), 0);
+	assert_int_equal(open_bytes(fixture.channel), 8 + 8);
+	assert_int_equal(record(&fixture), 0);
+	assert_int_equal(open_bytes(fixture.channel), 2 * (8 + 8));
 	assert_int_equal(rondo_channel_stats(fixture.channel, &sum), 0);
 	assert_int_equal(sum.rings, rondo_os_cpu_ids() + 1);
 	for (uint32_t i = 0; i < sum.rings; i++) {
@@ -1015,6 +1050,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_fence_that_is_refused_costs_the_flush_alone),
 		cmocka_unit_test(
 			a_self_test_that_cannot_be_made_accuses_nobody),
+		cmocka_unit_test(
+			a_thread_on_a_cpu_without_a_ring_records_in_the_extra_one),
 		cmocka_unit_test(inlined_code_is_let_in_only_where_it_is_right),
 		cmocka_unit_test(
 			rings_by_concurrency_are_there_or_said_not_to_be),

@@ -280,6 +280,22 @@ static void many_rings_may_be_too_many_for_a_hint(void **state)
 	assert_int_equal(strncmp(why, "subbuf_count: ", 14), 0);
 }
 
+static void a_tebibyte_of_sub_buffers_is_the_most(void **state)
+{
+	struct rondo_config config = {.size = SIZE,
+				      .subbuf_bytes = UINT64_C(1) << 30,
+				      .subbuf_count = 128,
+				      .spare_count = 128};
+	struct rondo_config out;
+	const char *why = "";
+
+	(void)state;
+	assert_int_equal(rondo_config_complete(&config, &out, NULL), 0);
+	assert_int_equal(rondo_config_check_rings(&out, 4, &why), 0);
+	assert_int_equal(rondo_config_check_rings(&out, 5, &why), -EOVERFLOW);
+	assert_int_equal(strncmp(why, "subbuf_bytes: ", 14), 0);
+}
+
 static void a_path_may_not_be_longer_than_paths_are(void **state)
 {
 	struct rondo_config config = {.size = SIZE};
@@ -346,6 +362,7 @@ int main(void)
 		cmocka_unit_test(
 			a_larger_struct_is_fine_when_what_is_unknown_is_zero),
 		cmocka_unit_test(many_rings_may_be_too_many_for_a_hint),
+		cmocka_unit_test(a_tebibyte_of_sub_buffers_is_the_most),
 		cmocka_unit_test(a_path_may_not_be_longer_than_paths_are),
 		cmocka_unit_test(what_it_costs_is_what_it_takes),
 	};

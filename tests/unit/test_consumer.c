@@ -417,6 +417,8 @@ static void a_ring_without_spares_does_not_hold_up_others(void **state)
 		consume_deliver(&c, 1);
 		if (rondo_consumer_take(c.consumer, &other) == 0)
 			assert_int_not_equal(other.ring, view.ring);
+		/* Whatever the ring that is asked last says. */
+		consume_record(&c);
 	}
 	consume_nothing(&c, -ENOSPC);
 	consume_end(&c);
@@ -615,6 +617,39 @@ static int record_and_die(void *argument)
 	TEST_CHILD_CHECK(rondo_write(channel, id, &value, 8) == 0);
 	TEST_CHILD_CHECK(rondo_reserve(channel, id, 8, &record) == 0);
 	return 0;
+}
+
+static struct consume *dying;
+
+/* The ring was looked at by then; nobody is after this. */
+static void deliver_and_die(enum rondo_testpoint at)
+{
+	if (at != RONDO_AT_LOOK ||
+	    ++looks != (int)(dying->map->ring_count * dying->map->count))
+		return;
+	consume_deliver(dying, 1);
+	dying->map->super->pid_start++;
+}
+
+static void the_last_delivery_of_the_dead_is_not_missed(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume creator = consume_channel(&config), c = creator;
+
+	(void)state;
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(creator.channel),
+					      &c.channel),
+			 0);
+	c.map = &c.channel->control->map;
+	assert_int_equal(rondo_consumer_open(c.channel, &c.consumer), 0);
+	dying = &creator;
+	looks = 0;
+	rondo_testpoint_hook = deliver_and_die;
+	consume_expect(&c, 1, 1);
+	rondo_testpoint_hook = NULL;
+	consume_nothing(&c, -ENODATA);
+	consume_end(&c);
+	assert_int_equal(rondo_channel_destroy(creator.channel), 0);
 }
 
 static void what_a_dead_process_recorded_is_taken_to_the_end(void **state)
@@ -911,6 +946,7 @@ int main(void)
 			what_a_dead_process_recorded_is_taken_to_the_end),
 		cmocka_unit_test(
 			a_cursor_that_lags_for_ages_still_finds_the_oldest),
+		cmocka_unit_test(the_last_delivery_of_the_dead_is_not_missed),
 		cmocka_unit_test(numbers_below_the_cursor_come_out_late),
 		cmocka_unit_test(a_slot_that_names_no_page_set_is_left_alone),
 		cmocka_unit_test(a_damaged_header_is_repaired_from_the_records),

@@ -138,6 +138,42 @@ static void a_slot_of_long_ago_is_not_where_the_head_is(void **state)
 	test_ring_destroy(&ring);
 }
 
+/* stall_ms runs for those that stall together from when the first was seen. */
+static void a_newer_stall_does_not_put_off_an_older_one(void **state)
+{
+	struct rondo_record stalled[2];
+	struct rondo_loan loans[16];
+	struct rondo_reader reader;
+	struct rondo_survey survey;
+	uint32_t told[16];
+	int64_t deadline;
+	bool used[16];
+
+	(void)state;
+	test_ring_create(&ring, &keeps_oldest);
+	ring.any_order = true;
+	assert_in_range(rondo_map_page_sets(ring.map), 4, TEST_COUNT(used));
+	reader = (struct rondo_reader){.map = ring.map,
+				       .loans = loans,
+				       .told = told,
+				       .deadline = RONDO_NEVER};
+	assert_int_equal(rondo_reader_adopt(&reader, ring.index, used), 0);
+	for (int i = 0; i < 2; i++) {
+		test_reserve(&ring, 16, &stalled[i]);
+		assert_int_equal(rondo_channel_flush(ring.channel), 1);
+		rondo_reader_look(&reader, &survey);
+		assert_true(survey.stalled);
+		assert_true(reader.deadline != RONDO_NEVER);
+		if (i == 0)
+			deadline = reader.deadline;
+	}
+	assert_true(reader.deadline == deadline);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(rondo_commit(&stalled[i]), 0);
+	test_drain(&ring);
+	test_ring_destroy(&ring);
+}
+
 /* ---- heads and hints ---- */
 
 /* Its flusher was stopped, for ever perhaps. */
@@ -479,6 +515,7 @@ int main(void)
 		EDGE(a_slot_that_names_no_page_set_is_not_claimed),
 		EDGE(bytes_are_not_counted_of_a_size_that_cannot_be),
 		EDGE(a_slot_of_long_ago_is_not_where_the_head_is),
+		EDGE(a_newer_stall_does_not_put_off_an_older_one),
 		EDGE(a_revocation_that_is_left_unfinished_stops_nobody),
 		EDGE(a_record_that_cannot_revoke_gives_up_after_eight_fences),
 		EDGE(a_childs_handle_leads_to_its_copy_and_lets_nobody_in),

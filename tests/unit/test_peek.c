@@ -102,6 +102,27 @@ static void a_peek_ends_at_the_last_field(void **state)
 	consume_end(&c);
 }
 
+/* Names the same pages and number as the loan does, later. */
+static void a_peeked_view_gives_back_no_loan(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view peeked, taken;
+
+	(void)state;
+	consume_record(&c);
+	assert_int_equal(rondo_consumer_peek(c.consumer, open_ring(&c), buffer,
+					     sizeof(buffer), &peeked),
+			 0);
+	assert_int_equal(rondo_channel_flush(c.channel), 1);
+	taken = consume_take(&c);
+	assert_int_equal(taken.pages, peeked.pages);
+	assert_true(taken.number == peeked.number);
+	assert_int_equal(rondo_consumer_release(c.consumer, &peeked), -EINVAL);
+	consume_release(&c, &taken);
+	consume_end(&c);
+}
+
 static void a_peek_says_why_it_cannot(void **state)
 {
 	const struct rondo_config config = CONSUME_CONFIG;
@@ -518,6 +539,7 @@ int main(void)
 		cmocka_unit_test(a_peek_shows_what_is_committed),
 		cmocka_unit_test(a_peek_does_not_show_what_was_squashed),
 		cmocka_unit_test(a_peek_ends_at_the_last_field),
+		cmocka_unit_test(a_peeked_view_gives_back_no_loan),
 		cmocka_unit_test(a_peek_says_why_it_cannot),
 		cmocka_unit_test(a_peek_tells_what_was_refused_so_far),
 		cmocka_unit_test(a_header_that_is_not_there_yet_is_not_shown),

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "consumer.h"
+#include "os.h"
 #include "support/process.h"
 
 #define FOR_EVER (-1)
@@ -217,6 +218,56 @@ static void flush_ms_closes_what_is_idle(void **state)
 		;
 	consume_expect(&c, 5, 1);
 	consume_end(&c);
+}
+
+/* From the first look on, not from the start of time. */
+static void what_was_never_seen_idle_is_not_flushed(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+
+	(void)state;
+	config.flush_ms = UINT32_MAX;
+	c = consume_start(&config);
+	consume_record(&c);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(rondo_consumer_wait(c.consumer, 0), 0);
+	assert_int_equal(consume_stats(&c).flushes, 0);
+	consume_end(&c);
+}
+
+/* Each time that is looked, something was delivered since. */
+static void flush_ms_leaves_what_is_not_idle_alone(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	int64_t end = rondo_os_monotonic_ns() + 10000000;
+	struct rondo_view view;
+	struct consume c;
+
+	(void)state;
+	config.flush_ms = 1;
+	c = consume_start(&config);
+	while (rondo_os_monotonic_ns() < end) {
+		consume_fill(&c);
+		assert_int_equal(rondo_consumer_wait(c.consumer, 0), 1);
+		view = consume_take(&c);
+		consume_release(&c, &view);
+	}
+	assert_int_equal(consume_stats(&c).flushes, 0);
+	consume_end(&c);
+}
+
+static void a_descriptor_that_was_polled_goes_with_its_channel(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	const int before = test_holdings().descriptors;
+	struct consume c = consume_start(&config);
+
+	(void)state;
+	assert_true(rondo_consumer_fd(c.consumer) >= 0);
+	assert_int_equal(test_holdings().descriptors, before + 2);
+	consume_end(&c);
+	assert_int_equal(test_holdings().descriptors, before);
 }
 
 static void a_stall_ends_a_wait(void **state)
@@ -569,6 +620,9 @@ int main(void)
 		TEST(a_watermark_keeps_it_asleep),
 		TEST(producers_do_not_wake_below_the_watermark),
 		TEST(flush_ms_closes_what_is_idle),
+		TEST(what_was_never_seen_idle_is_not_flushed),
+		TEST(flush_ms_leaves_what_is_not_idle_alone),
+		TEST(a_descriptor_that_was_polled_goes_with_its_channel),
 		TEST(a_stall_ends_a_wait),
 		TEST(a_signal_ends_a_wait),
 		TEST(a_wake_ends_this_wait_or_the_next),
