@@ -231,8 +231,9 @@ void rondo_ring_read_stats(const struct rondo_control *control, uint32_t ring,
 			   struct rondo_stats *out);
 
 /*
- * A gap record of exactly bytes, header included (a multiple of 8, or of 16
- * with full headers), committed, at the given time.
+ * A gap of exactly bytes, headers included (a multiple of 8, or of 16 with full
+ * headers): as many records as it takes to tell its length, committed, at the
+ * given time.
  */
 void rondo_gap_write(char *at, uint64_t bytes, uint32_t header_bytes,
 		     uint64_t time);

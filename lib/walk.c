@@ -17,8 +17,6 @@
 
 /* A compact time further ahead than this is one of the past. */
 #define AHEAD_MAX (UINT64_C(1) << 39)
-/* The longest gap that a compact header can tell, itself included. */
-#define COMPACT_GAP_MAX 2048u
 
 void rondo_walk_begin(struct rondo_walk *walk, const char *data, uint64_t end,
 		      uint32_t header_bytes, uint64_t begin_time)
@@ -144,21 +142,6 @@ int rondo_walk_next(struct rondo_walk *walk, struct rondo_found *out)
 	return -EPROTO;
 }
 
-/* Gaps over what was skipped: as many as it takes to tell its length. */
-static void fill_gap(const struct rondo_walk *walk, char *to, uint64_t bytes,
-		     uint64_t time)
-{
-	while (bytes) {
-		uint64_t part = bytes;
-
-		if (walk->header_bytes == 8 && part > COMPACT_GAP_MAX)
-			part = COMPACT_GAP_MAX;
-		rondo_gap_write(to, part, walk->header_bytes, time);
-		to += part;
-		bytes -= part;
-	}
-}
-
 /* The header as it was found: in memory it may be another one by now. */
 static void put_record(const struct rondo_walk *walk, char *to,
 		       const struct rondo_found *found)
@@ -189,10 +172,12 @@ void rondo_walk_copy(struct rondo_walk *walk, char *to,
 
 	memset(out, 0, sizeof(*out));
 	while (rondo_walk_next(walk, &found) > 0) {
-		fill_gap(walk, to + done, found.offset - done, time);
+		rondo_gap_write(to + done, found.offset - done,
+				walk->header_bytes, time);
 		if (found.open) {
-			fill_gap(walk, to + found.offset,
-				 found.next - found.offset, found.time);
+			rondo_gap_write(to + found.offset,
+					found.next - found.offset,
+					walk->header_bytes, found.time);
 			out->open++;
 		} else {
 			put_record(walk, to, &found);
