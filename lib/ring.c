@@ -948,6 +948,8 @@ int rondo_ring_check(const struct rondo_control *control, uint32_t index,
 	}
 	if (rondo_head_mode(head) == RONDO_HEAD_REVOKING)
 		*out_why = "I-progress: a revocation is left unfinished";
+	if (rondo_load_relaxed(&ring->asked))
+		*out_why = "I-progress: a request to close is left standing";
 	if (rondo_head_pending(head))
 		*out_why = "I-count: records are open on a quiet ring";
 	return **out_why ? -EPROTO : 0;

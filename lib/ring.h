@@ -240,8 +240,8 @@ void rondo_gap_write(char *at, uint64_t bytes, uint32_t header_bytes,
 
 /*
  * Verifies the invariants that hold of a quiet ring: I-pages, late counters at
- * 0, no mode in between, slots consistent with the head. 0, or -EPROTO and the
- * name of the invariant with a sentence.
+ * 0, no mode in between, nobody asked, slots consistent with the head. 0, or
+ * -EPROTO and the name of the invariant with a sentence.
  */
 int rondo_ring_check(const struct rondo_control *control, uint32_t ring,
 		     const char **out_why);

@@ -542,6 +542,8 @@ static void the_checker_sees_each_invariant_broken(void **state)
 	with_another(&ring.ring->head,
 		     rondo_head_with_mode(head, RONDO_HEAD_REVOKING),
 		     "I-progress: a revocation is left unfinished");
+	with_another(&ring.ring->asked, 1,
+		     "I-progress: a request to close is left standing");
 	with_another(&ring.ring->head,
 		     head + (UINT64_C(1) << RONDO_PENDING_SHIFT),
 		     "I-count: records are open on a quiet ring");
