@@ -291,8 +291,9 @@ RONDO_API int rondo_channel_flush(struct rondo_channel *channel);
  * the channel's memory, for whoever reads that alone.
  *
  * event_class: its name is printable ASCII without quote or backslash, up to
- *   255 bytes; field names are C identifiers, each once. Fields lie as in the
- *   C struct: ascending, each at a multiple of its size, within record_max.
+ *   255 bytes; field names are C identifiers, each once, 512 fields at most.
+ *   They lie as in the C struct: ascending, each at a multiple of its size,
+ *   within record_max.
  *   STRING and SEQUENCE come last, one behind the other: the first at its
  *   offset (0: right behind the fixed fields), the offsets of the others are
  *   ignored. Labels have values of 32 bits, unsigned.

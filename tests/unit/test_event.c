@@ -178,6 +178,24 @@ static void a_field_needs_an_identifier_of_its_own(void **state)
 	rondo_channel_destroy(channel);
 }
 
+static void a_class_may_have_512_fields(void **state)
+{
+	static struct rondo_field fields[513];
+	static char names[513][8];
+	struct rondo_channel *channel = new_channel();
+
+	(void)state;
+	for (uint32_t i = 0; i < TEST_COUNT(fields); i++) {
+		snprintf(names[i], sizeof(names[i]), "f%u", i);
+		fields[i] = (struct rondo_field){
+			.name = names[i], .type = RONDO_FIELD_U8, .offset = i};
+	}
+	assert_int_equal(register_fields(channel, "t:more", fields, 513),
+			 -EINVAL);
+	assert_int_equal(register_fields(channel, "t:most", fields, 512), 2);
+	rondo_channel_destroy(channel);
+}
+
 static void a_field_lies_as_in_a_c_struct(void **state)
 {
 	static const struct rondo_field wrong[][2] = {
@@ -605,6 +623,7 @@ int main(void)
 		cmocka_unit_test(the_same_class_again_has_the_same_id),
 		cmocka_unit_test(a_class_needs_a_plain_name_and_a_level),
 		cmocka_unit_test(a_field_needs_an_identifier_of_its_own),
+		cmocka_unit_test(a_class_may_have_512_fields),
 		cmocka_unit_test(a_field_lies_as_in_a_c_struct),
 		cmocka_unit_test(a_sequence_needs_an_unsigned_length_before_it),
 		cmocka_unit_test(an_enumeration_needs_labels_of_32_bits),

@@ -113,6 +113,21 @@ static void a_packet_is_written_in_as_many_pieces_as_it_takes(void **state)
 	assert_packets(1);
 }
 
+static void what_was_traced_is_its_owners_alone(void **state)
+{
+	char temporary[640];
+	struct stat status;
+
+	(void)state;
+	assert_int_equal(append(), 0);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	assert_int_equal(rondo_stream_replace(path, temporary, "text", 4), 0);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+}
+
 static void what_a_failed_write_left_is_cut_off(void **state)
 {
 	const int64_t full[] = {100, -ENOSPC}, nothing[] = {200, 0};
@@ -222,6 +237,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_packet_is_written_in_as_many_pieces_as_it_takes),
+		TEST(what_was_traced_is_its_owners_alone),
 		TEST(what_a_failed_write_left_is_cut_off),
 		TEST(what_could_not_be_cut_off_is_cut_off_before_the_next),
 		TEST(a_file_that_is_gone_is_not_made_anew),
