@@ -7,8 +7,10 @@
 #include "support/test.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
 
 #include <rondo/abi.h>
 #include <rondo/detail/position.h>
@@ -684,6 +686,96 @@ static void nothing_found_seals_as_an_empty_packet(void **state)
 	assert_int_equal(rondo_walk_seal(NULL, 4096, 8, &none), FIRST);
 }
 
+/* ---- memory that does not hold still ---- */
+
+#if defined(__x86_64__)
+#define TRAP_FLAG 0x100
+#define STEPS_MAX 1000
+
+static struct {
+	unsigned steps, target;
+	uint64_t *word, other;
+} meanwhile;
+
+static void change_at_the_step(int number, siginfo_t *info, void *context)
+{
+	ucontext_t *registers = context;
+
+	(void)number, (void)info;
+	if (++meanwhile.steps < meanwhile.target)
+		return;
+	registers->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+	*meanwhile.word = meanwhile.other;
+}
+
+/* Beyond the red zone. */
+#define CHANGE_FLAGS(operation)                            \
+	__asm__ __volatile__("leaq -128(%%rsp), %%rsp\n\t" \
+			     "pushfq\n\t" operation "\n\t" \
+			     "popfq\n\t"                   \
+			     "leaq 128(%%rsp), %%rsp"      \
+			     :                             \
+			     :                             \
+			     : "memory", "cc")
+
+/* The length becomes one that leads outside, after each instruction of a look
+ * at the record in turn: what was checked is what is used. */
+static unsigned look_while_it_changes(uint32_t header, uint64_t other)
+{
+	struct buffer buffer = new_buffer(header, 512);
+	const uint64_t offset = put(&buffer, 7, false, 64, BEGIN + 1);
+	struct rondo_found found;
+	struct rondo_walk walk;
+	uint64_t before;
+	unsigned done;
+	int result;
+
+	meanwhile.word = (uint64_t *)(void *)(buffer.data + offset);
+	before = *meanwhile.word;
+	meanwhile.other = before | other;
+	for (done = 1; done < STEPS_MAX; done++) {
+		*meanwhile.word = before;
+		meanwhile.steps = 0;
+		meanwhile.target = done;
+		walk = walk_of(&buffer);
+		CHANGE_FLAGS("orq $0x100, (%%rsp)");
+		result = rondo_walk_next(&walk, &found);
+		CHANGE_FLAGS("andq $~0x100, (%%rsp)");
+		assert_true(walk.offset <= walk.end);
+		if (result > 0)
+			assert_true(found.payload + found.bytes <= walk.end);
+		if (meanwhile.steps < done)
+			break;
+	}
+	free(buffer.data);
+	return done;
+}
+
+static void a_length_that_changes_meanwhile_leads_nowhere_outside(void **state)
+{
+	struct sigaction action = {.sa_sigaction = change_at_the_step,
+				   .sa_flags = SA_SIGINFO};
+	unsigned compact, full;
+
+	(void)state;
+	sigaction(SIGTRAP, &action, NULL);
+	compact = look_while_it_changes(8, UINT64_C(0xff) << 40);
+	full = look_while_it_changes(16, UINT64_C(0xffff) << 32);
+	signal(SIGTRAP, SIG_DFL);
+	/* Where nobody steps (valgrind) there is nothing to see. */
+	if (compact == 1)
+		skip();
+	assert_in_range(compact, 30, STEPS_MAX - 1);
+	assert_in_range(full, 30, STEPS_MAX - 1);
+}
+#else
+static void a_length_that_changes_meanwhile_leads_nowhere_outside(void **state)
+{
+	(void)state;
+	skip();
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -705,6 +797,8 @@ int main(void)
 		cmocka_unit_test(a_record_later_than_the_end_is_none),
 		cmocka_unit_test(a_known_end_lets_compact_times_be_far_apart),
 		cmocka_unit_test(garbage_leads_nowhere_outside),
+		cmocka_unit_test(
+			a_length_that_changes_meanwhile_leads_nowhere_outside),
 		cmocka_unit_test(damaged_records_lead_nowhere_outside),
 		cmocka_unit_test(a_copy_has_gaps_where_records_are_open),
 		cmocka_unit_test(a_copy_has_gaps_over_what_makes_no_sense),
