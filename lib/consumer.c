@@ -103,15 +103,12 @@ static int become_consumer(struct rondo_consumer *consumer)
 	consumer->identity = (uint64_t)consumer->pid << 32 |
 			     (uint32_t)rondo_os_pid_start(consumer->pid);
 	do {
-		uint64_t start;
-
 		/* So many rivals have not died: somebody scribbles. */
 		if (!tries--)
 			return -EPROTO;
 		/* pairs(consumer) acquire: what the one before left. */
 		old = rondo_load_acquire(word);
-		start = rondo_os_pid_start((uint32_t)(old >> 32));
-		if (old && start && (uint32_t)start == (uint32_t)old)
+		if (rondo_os_lives((uint32_t)(old >> 32), (uint32_t)old))
 			return -EBUSY;
 		/* pairs(consumer) acquire: one of those who see it dead. */
 	} while (!rondo_cas(word, old, consumer->identity));

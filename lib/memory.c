@@ -441,13 +441,24 @@ void rondo_memory_destroy(struct rondo_control *control, bool keep_file)
 	control->fd = -1;
 }
 
+/* As far as both boots have a name. */
+static bool is_of_another_boot(const struct rondo_superblock *super)
+{
+	static const uint8_t unknown[sizeof(super->boot_id)];
+	uint8_t boot[sizeof(super->boot_id)];
+
+	rondo_os_boot_id(boot);
+	return memcmp(boot, unknown, sizeof(boot)) &&
+	       memcmp(super->boot_id, unknown, sizeof(boot)) &&
+	       memcmp(super->boot_id, boot, sizeof(boot));
+}
+
 bool rondo_memory_creator_lives(const struct rondo_map *map)
 {
 	const struct rondo_superblock *super = map->super;
-	uint64_t start = rondo_os_pid_start(rondo_load_relaxed(&super->pid));
-	uint8_t boot[16];
 
-	rondo_os_boot_id(boot);
-	return start && start == rondo_load_relaxed(&super->pid_start) &&
-	       memcmp(boot, super->boot_id, sizeof(boot)) == 0;
+	return rondo_os_lives(
+		       rondo_load_relaxed(&super->pid),
+		       (uint32_t)rondo_load_relaxed(&super->pid_start)) &&
+	       !is_of_another_boot(super);
 }

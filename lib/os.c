@@ -534,14 +534,39 @@ uint64_t rondo_os_parse_start(const char *stat)
 	return os_stat_number(stat, 22);
 }
 
-uint64_t rondo_os_pid_start(uint32_t pid)
+static bool os_read_stat(uint32_t pid, char *out, uint64_t bytes)
 {
-	char path[32], text[1024];
+	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	if (rondo_os_read_file(path, text, sizeof(text)) <= 0)
-		return 0;
-	return rondo_os_parse_start(text);
+	return rondo_os_read_file(path, out, bytes) > 0;
+}
+
+uint64_t rondo_os_pid_start(uint32_t pid)
+{
+	char text[1024];
+
+	return os_read_stat(pid, text, sizeof(text)) ?
+		       rondo_os_parse_start(text) :
+		       0;
+}
+
+/*
+ * That its file cannot be read does not make a process dead: there may be no
+ * descriptor left, no /proc, or one that hides it. Who was taken for dead by
+ * mistake would lose records.
+ */
+bool rondo_os_lives(uint32_t pid, uint32_t start)
+{
+	char text[1024];
+	uint64_t now;
+
+	if (!pid || pid > INT_MAX)
+		return false;
+	if (!os_read_stat(pid, text, sizeof(text)))
+		return os_call(syscall(SYS_kill, (pid_t)pid, 0)) != -ESRCH;
+	now = rondo_os_parse_start(text);
+	return now && (!start || (uint32_t)now == start);
 }
 
 uint32_t rondo_os_parse_cpu_ids(const char *list)

@@ -91,14 +91,17 @@ void rondo_os_unlock_word(uint32_t *word);   /* [any] */
 uint32_t rondo_os_pid(void);
 uint32_t rondo_os_tid(void);
 uint32_t rondo_os_threads(void); /* of this process; 0: unknown */
-/* Start of a process in ticks since boot; 0 when there is none. */
+/* Start of a process in ticks since boot; 0: there is none, or who knows. */
 uint64_t rondo_os_pid_start(uint32_t pid);
+/* Whether that process lives, as far as can be seen. start: the low half of
+ * when it began; 0: unknown. */
+bool rondo_os_lives(uint32_t pid, uint32_t start);
 uint32_t rondo_os_cpu_ids(void); /* highest possible id + 1 */
 /* The same of a list like "0-3,8,10-11"; 0: it is none. */
 uint32_t rondo_os_parse_cpu_ids(const char *list);
 /* Field 22 of a /proc/PID/stat; 0: it has none, or is a zombie's. */
 uint64_t rondo_os_parse_start(const char *stat);
-void rondo_os_boot_id(uint8_t out[16]);
+void rondo_os_boot_id(uint8_t out[16]); /* 0: unknown */
 void rondo_os_random(void *out, size_t bytes);
 void rondo_os_host_name(char *out, size_t bytes);
 void rondo_os_process_name(char *out, size_t bytes);

@@ -105,7 +105,7 @@ static void put(int fd, uint64_t offset, uint64_t value, size_t bytes)
  * stalls last a millisecond, since a hundred would make a slow fuzzer. */
 static void bury(int fd)
 {
-	put(fd, offsetof(struct rondo_superblock, pid_start), 0, 8);
+	put(fd, offsetof(struct rondo_superblock, pid), 0, 4);
 	put(fd, offsetof(struct rondo_superblock, stall_ms), 1, 4);
 	put(fd, 4096 + offsetof(struct rondo_wait, consumer), 0, 8);
 }

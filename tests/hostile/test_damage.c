@@ -53,7 +53,7 @@ static void both_end(struct both *both)
 /* As if its process were dead. */
 static void both_die(struct both *both)
 {
-	rondo_store_relaxed(&both->map->super->pid_start, 0);
+	rondo_store_relaxed(&both->map->super->pid, 0);
 }
 
 static struct rondo_writer *write_to(struct both *both)

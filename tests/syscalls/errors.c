@@ -91,6 +91,7 @@ static const struct call_errors table[] = {
 	{"uname", NULL, 0, "a pointer that is right", {0}},
 	{"getrandom", NULL, 0, NULL, {EAGAIN, EINTR, ENOSYS}},
 	{"membarrier", "membarrier(2)", 0, NULL, {EINVAL, ENOSYS, EPERM}},
+	{"kill", NULL, 0, NULL, {EPERM}},
 	{"sched_getcpu", NULL, 0, NULL, {ENOSYS}},
 	{"sched_setaffinity", NULL, 0, NULL, {EINVAL, EPERM}},
 	{"sched_getaffinity", NULL, 0, NULL, {EINVAL}},

@@ -17,6 +17,7 @@
 
 #include "control.h"
 #include "hostile/hostile.h"
+#include "memory.h"
 
 #define RECORDS 100u
 
@@ -262,6 +263,33 @@ static void without_rseq_it_is_atomic_and_says_why(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Who cannot see that the others live does not take them for dead. */
+static int come_second(void *argument)
+{
+	struct rondo_channel *channel;
+	struct rondo_consumer *consumer;
+
+	TEST_CHILD_CHECK(rondo_channel_attach(*(int *)argument, &channel) == 0);
+	TEST_CHILD_CHECK(rondo_memory_creator_lives(&channel->control->map));
+	TEST_CHILD_CHECK(rondo_consumer_open(channel, &consumer) == -EBUSY);
+	return 0;
+}
+
+static int keep_the_consumers_place(void)
+{
+	struct rondo_channel *channel;
+	struct rondo_consumer *consumer;
+	int fd;
+
+	TEST_CHILD_CHECK(rondo_channel_create(NULL, &channel) == 0);
+	TEST_CHILD_CHECK(rondo_consumer_open(channel, &consumer) == 0);
+	fd = rondo_channel_fd(channel);
+	TEST_CHILD_CHECK(test_in_child(come_second, &fd) == 0);
+	TEST_CHILD_CHECK(rondo_consumer_close(consumer) == 0);
+	TEST_CHILD_CHECK(rondo_channel_destroy(channel) == 0);
+	return 0;
+}
+
 /* File systems of the kernel, under empty ones that nobody else sees. */
 static int without_file_systems(void *argument)
 {
@@ -279,7 +307,7 @@ static int without_file_systems(void *argument)
 			return TEST_CHILD_SKIP;
 	TEST_CHILD_CHECK(access("/proc/self", F_OK));
 	TEST_CHILD_CHECK(live(&life) == 0);
-	return 0;
+	return keep_the_consumers_place();
 }
 
 static void without_proc_and_sys_it_works(void **state)

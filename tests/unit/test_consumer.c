@@ -7,10 +7,13 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "support/process.h"
 #include "support/random.h"
 
@@ -548,6 +551,89 @@ static void a_living_consumer_elsewhere_is_not_replaced(void **state)
 		skip();
 }
 
+/* Who has no descriptor left to look who lives. */
+static int come_without_descriptors(void *argument)
+{
+	const struct consume *parents = argument;
+	const struct rlimit none = {0, 0};
+	struct rondo_channel *channel;
+	struct rondo_consumer *consumer;
+
+	TEST_CHILD_CHECK(
+		rondo_channel_attach(rondo_channel_fd(parents->channel),
+				     &channel) == 0);
+	TEST_CHILD_CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	TEST_CHILD_CHECK(rondo_memory_creator_lives(&channel->control->map));
+	TEST_CHILD_CHECK(rondo_consumer_open(channel, &consumer) == -EBUSY);
+	return 0;
+}
+
+static void nobody_is_dead_because_he_cannot_be_seen(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c;
+
+	(void)state;
+	/* Which keeps descriptors for itself. */
+	if (test_is_emulated())
+		skip();
+	c = consume_start(&config);
+	assert_int_equal(test_in_child(come_without_descriptors, &c), 0);
+	consume_end(&c);
+}
+
+/* Both of two who come at once, again and again: one of them is it. */
+static int come_at_once(struct consume *c, uint32_t *word, uint32_t rounds)
+{
+	struct rondo_channel *channel;
+	struct rondo_consumer *consumer;
+
+	TEST_CHILD_CHECK(rondo_channel_attach(rondo_channel_fd(c->channel),
+					      &channel) == 0);
+	for (uint32_t i = 0; i < rounds; i++) {
+		int result;
+
+		rondo_add_relaxed(word, 1);
+		while (rondo_load_acquire(word) < 4 * i + 2)
+			sched_yield();
+		result = rondo_consumer_open(channel, &consumer);
+		TEST_CHILD_CHECK(result == 0 || result == -EBUSY);
+		rondo_add_relaxed(&word[1], result == 0);
+		rondo_add_relaxed(word, 1);
+		while (rondo_load_acquire(word) < 4 * i + 4)
+			sched_yield();
+		if (result == 0)
+			TEST_CHILD_CHECK(rondo_consumer_close(consumer) == 0);
+	}
+	return 0;
+}
+
+static void of_two_that_come_at_once_one_is_the_consumer(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	const uint32_t rounds = 1000;
+	struct consume c = consume_channel(&config);
+	uint32_t *word = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_ptr_not_equal(word, MAP_FAILED);
+	/* Which may tell a process another start than it tells others. */
+	if (test_is_emulated())
+		skip();
+	pid = fork();
+	if (pid == 0)
+		_exit(come_at_once(&c, word, rounds));
+	assert_int_equal(come_at_once(&c, word, rounds), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(word[1], rounds);
+	munmap(word, 4096);
+	assert_int_equal(rondo_channel_destroy(c.channel), 0);
+}
+
 /* What a child of fork inherits is its parent's. */
 static int close_inherited(void *argument)
 {
@@ -945,6 +1031,8 @@ int main(void)
 		cmocka_unit_test(a_dead_consumers_loans_are_spares_again),
 		cmocka_unit_test(a_consumer_that_is_a_zombie_is_dead),
 		cmocka_unit_test(a_living_consumer_elsewhere_is_not_replaced),
+		cmocka_unit_test(nobody_is_dead_because_he_cannot_be_seen),
+		cmocka_unit_test(of_two_that_come_at_once_one_is_the_consumer),
 		cmocka_unit_test(
 			a_childs_close_leaves_its_parents_consumer_alone),
 		cmocka_unit_test(

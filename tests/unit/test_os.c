@@ -83,6 +83,36 @@ static void a_process_has_a_start_and_others_have_none(void **state)
 	assert_int_equal(rondo_os_pid_start(0x7fffffff), 0);
 }
 
+/* No file can be opened: what is left is whether it is there. */
+static int look_without_descriptors(void *argument)
+{
+	const struct rlimit none = {0, 0};
+	const uint32_t parent = *(uint32_t *)argument;
+
+	TEST_CHILD_CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	TEST_CHILD_CHECK(rondo_os_pid_start(parent) == 0);
+	TEST_CHILD_CHECK(rondo_os_lives(parent, 1));
+	TEST_CHILD_CHECK(!rondo_os_lives(0x7fffffff, 1));
+	return 0;
+}
+
+static void a_process_lives_when_it_cannot_be_looked_at(void **state)
+{
+	uint32_t own = rondo_os_pid();
+	uint32_t start = (uint32_t)rondo_os_pid_start(own);
+
+	(void)state;
+	assert_true(rondo_os_lives(own, start));
+	assert_true(rondo_os_lives(own, 0));
+	assert_false(rondo_os_lives(own, start + 1));
+	assert_false(rondo_os_lives(0, 0));
+	assert_false(rondo_os_lives(0x7fffffff, 0));
+	assert_false(rondo_os_lives(UINT32_MAX, 0));
+	if (!test_is_emulated())
+		assert_int_equal(test_in_child(look_without_descriptors, &own),
+				 0);
+}
+
 static void a_failure_is_returned_and_errno_stays(void **state)
 {
 	char text[8];
@@ -719,6 +749,7 @@ int main(void)
 		cmocka_unit_test(a_list_of_cpus_gives_the_highest_and_one),
 		cmocka_unit_test(a_command_may_be_named_like_its_own_fields),
 		cmocka_unit_test(a_process_has_a_start_and_others_have_none),
+		cmocka_unit_test(a_process_lives_when_it_cannot_be_looked_at),
 		cmocka_unit_test(a_failure_is_returned_and_errno_stays),
 		cmocka_unit_test(a_small_file_is_read_to_its_end_or_ours),
 		cmocka_unit_test(no_call_is_a_cancellation_point),
