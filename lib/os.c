@@ -42,6 +42,9 @@
 #if !defined(SYS_futex) && defined(SYS_futex_time64)
 #define SYS_futex SYS_futex_time64
 #endif
+#if !defined(SYS_rt_sigtimedwait) && defined(SYS_rt_sigtimedwait_time64)
+#define SYS_rt_sigtimedwait SYS_rt_sigtimedwait_time64
+#endif
 
 /* mm_cid ends here in struct rseq. */
 #define RONDO_OS_RSEQ_WITH_MM_CID 28
@@ -288,10 +291,33 @@ int64_t rondo_os_pread(int fd, void *data, uint64_t bytes, uint64_t offset)
 			       RONDO_TESTPOINT_PART(bytes), (off_t)offset));
 }
 
+/*
+ * A pipe that nobody reads, or a file at its limit, is an error here and no
+ * signal, which would kill; it comes with a part that was moved, too. What was
+ * pending before is somebody else's.
+ */
 int64_t rondo_os_splice(int from, int64_t *from_offset, int to, uint64_t bytes)
 {
-	return os_call(syscall(SYS_splice, from, from_offset, to, NULL,
-			       RONDO_TESTPOINT_PART(bytes), 0u));
+	static const int deadly[] = {SIGPIPE, SIGXFSZ};
+	const struct timespec at_once = {0, 0};
+	sigset_t signals, before, pending;
+	int64_t result;
+
+	sigemptyset(&signals);
+	for (unsigned i = 0; i < 2; i++)
+		sigaddset(&signals, deadly[i]);
+	pthread_sigmask(SIG_BLOCK, &signals, &before);
+	sigpending(&pending);
+	result = os_call(syscall(SYS_splice, from, from_offset, to, NULL,
+				 RONDO_TESTPOINT_PART(bytes), 0u));
+	for (unsigned i = 0; i < 2; i++)
+		if (sigismember(&pending, deadly[i]))
+			sigdelset(&signals, deadly[i]);
+	if (result != (int64_t)bytes)
+		(void)os_call(syscall(SYS_rt_sigtimedwait, &signals, NULL,
+				      &at_once, _NSIG / 8));
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return result;
 }
 
 int rondo_os_pipe(int fds[2])

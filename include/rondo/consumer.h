@@ -151,7 +151,8 @@ RONDO_API int rondo_consumer_peek(struct rondo_consumer *consumer,
  * the reader has drained it: release no earlier.
  *
  * Results: bytes; or what splice(2) and pipe(2) return: then none, or a part,
- *   was written; -EINVAL a view that is a copy.
+ *   was written; -EPIPE nobody reads the pipe, -EFBIG a file size limit, both
+ *   without their signals; -EINVAL a view that is a copy.
  * Context: owner. Progress: blocking. Cost: the kernel's.
  */
 RONDO_API int64_t rondo_consumer_splice(struct rondo_consumer *consumer,

@@ -6,8 +6,10 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static char buffer[4096] __attribute__((aligned(16)));
@@ -406,6 +408,67 @@ static void a_spliced_pipe_has_the_same_bytes(void **state)
 	consume_end(&c);
 }
 
+static void a_pipe_that_nobody_reads_is_an_error_and_no_signal(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	struct rondo_view view;
+	sigset_t pipes, before, pending;
+	int fds[2], number;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	close(fds[0]);
+	consume_deliver(&c, 1);
+	view = consume_take(&c);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, fds[1]),
+			 -EPIPE);
+	/* What the program keeps for later is left to it. */
+	sigemptyset(&pipes);
+	sigaddset(&pipes, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &pipes, &before);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, fds[1]),
+			 -EPIPE);
+	sigpending(&pending);
+	assert_false(sigismember(&pending, SIGPIPE));
+	raise(SIGPIPE);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, fds[1]),
+			 -EPIPE);
+	sigpending(&pending);
+	assert_true(sigismember(&pending, SIGPIPE));
+	assert_int_equal(sigwait(&pipes, &number), 0);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	close(fds[1]);
+	consume_end(&c);
+}
+
+static void a_file_at_its_limit_is_an_error_and_no_signal(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	int file = memfd_create("out", MFD_CLOEXEC);
+	struct rlimit before, limit;
+	struct rondo_view view;
+	int64_t result;
+
+	(void)state;
+	consume_deliver(&c, 1);
+	view = consume_take(&c);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 1000;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	result = rondo_consumer_splice(c.consumer, &view, file);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(result, -EFBIG);
+	assert_int_equal(ftruncate(file, 0), 0);
+	lseek(file, 0, SEEK_SET);
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, file),
+			 (int64_t)view.bytes);
+	close(file);
+	consume_end(&c);
+}
+
 static void bytes_of_a_failed_splice_do_not_come_later(void **state)
 {
 	const struct rondo_config config = CONSUME_CONFIG;
@@ -550,6 +613,9 @@ int main(void)
 		cmocka_unit_test(a_peek_while_others_record_is_whole),
 		cmocka_unit_test(a_spliced_file_has_the_same_bytes),
 		cmocka_unit_test(a_spliced_pipe_has_the_same_bytes),
+		cmocka_unit_test(
+			a_pipe_that_nobody_reads_is_an_error_and_no_signal),
+		cmocka_unit_test(a_file_at_its_limit_is_an_error_and_no_signal),
 		cmocka_unit_test(bytes_of_a_failed_splice_do_not_come_later),
 		cmocka_unit_test(an_interrupted_splice_goes_on),
 		cmocka_unit_test(a_splice_that_moves_nothing_is_an_error),
