@@ -33,6 +33,9 @@
 
 #include "testpoint.h"
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -81,10 +84,16 @@ extern const unsigned int __rseq_size __attribute__((weak));
 
 /* ---- descriptors and files ---- */
 
+/* Not executable, which some systems insist on; Linux before 6.3 cannot. */
 int rondo_os_memfd(const char *name)
 {
-	return (int)os_call(syscall(SYS_memfd_create, name,
-				    MFD_CLOEXEC | MFD_ALLOW_SEALING));
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd = (int)os_call(
+		syscall(SYS_memfd_create, name, flags | MFD_NOEXEC_SEAL));
+
+	if (fd != -EINVAL)
+		return fd;
+	return (int)os_call(syscall(SYS_memfd_create, name, flags));
 }
 
 int rondo_os_openat(int directory, const char *path, int flags, unsigned mode)

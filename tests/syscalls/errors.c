@@ -18,7 +18,7 @@
 	EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS, EIO
 
 static const struct call_errors table[] = {
-	{"memfd_create", NULL, 0, NULL, {EMFILE, ENFILE, ENOMEM}},
+	{"memfd_create", NULL, 0, NULL, {EINVAL, EMFILE, ENFILE, ENOMEM}},
 	{"openat",
 	 "open(2)",
 	 0,

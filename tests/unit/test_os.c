@@ -305,6 +305,43 @@ static void what_is_populated_is_resident_and_unchanged(void **state)
 	rondo_os_close(fd);
 }
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+
+static bool is_executable(int fd)
+{
+	struct stat status;
+
+	assert_int_equal(fstat(fd, &status), 0);
+	return status.st_mode & 0111;
+}
+
+static int make_on_an_old_kernel(void *argument)
+{
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING |
+			       MFD_NOEXEC_SEAL;
+
+	(void)argument;
+	if (test_refuse(SYS_memfd_create, 1, flags, EINVAL))
+		return TEST_CHILD_SKIP;
+	return rondo_os_memfd("test") < 0;
+}
+
+static void a_memfd_is_not_executable_where_that_can_be(void **state)
+{
+	int fd = rondo_os_memfd("test");
+	int other = memfd_create("test", MFD_NOEXEC_SEAL);
+
+	(void)state;
+	assert_int_equal(is_executable(fd), other < 0);
+	if (other >= 0)
+		close(other);
+	rondo_os_close(fd);
+	if (!test_is_emulated())
+		assert_int_equal(test_in_child(make_on_an_old_kernel, NULL), 0);
+}
+
 static void only_a_sealed_memfd_says_that_it_is(void **state)
 {
 	static const int partial[] = {F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL};
@@ -758,6 +795,7 @@ int main(void)
 		cmocka_unit_test(
 			what_is_private_from_now_on_is_seen_by_nobody_else),
 		cmocka_unit_test(what_is_populated_is_resident_and_unchanged),
+		cmocka_unit_test(a_memfd_is_not_executable_where_that_can_be),
 		cmocka_unit_test(only_a_sealed_memfd_says_that_it_is),
 		cmocka_unit_test(an_interrupted_allocation_goes_on),
 		cmocka_unit_test(an_old_kernel_populates_by_being_written_to),
