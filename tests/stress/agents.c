@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads that disturb those who record: flushers, a writer that stalls, a
- * storm of signals, threads that come and go, forks, stops, registrations.
+ * storm of signals, threads that come and go, forks, stops, registrations,
+ * memory that is taken away.
  */
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "control.h"
+#include "os.h"
 #include "ring.h"
 #include "support/process.h"
 #include "torture.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
 
 #define AGENTS_MAX 16u
 #define SPAWNERS 2u
@@ -37,6 +44,7 @@ enum kind {
 	STOPPER,
 	REGISTRAR,
 	STATISTICIAN,
+	EVICTOR,
 	KINDS,
 };
 
@@ -344,6 +352,28 @@ static void *run_statistician(void *argument)
 	return NULL;
 }
 
+/* Pages faulted in again in the middle of a record, or of a sequence. */
+static void *run_evictor(void *argument)
+{
+	struct worker *w = argument;
+	uint64_t *random = &w->recorder.random;
+	const struct rondo_map *map = &torture.channel->control->map;
+	const uint64_t page = rondo_os_page_bytes();
+
+	while (!stopped()) {
+		uint64_t from = test_random_below(random, map->bytes / page);
+
+		/* Shared memory keeps what it holds either way. */
+		if (madvise(map->base + from * page, map->bytes - from * page,
+			    chance(random, 2) ? MADV_PAGEOUT : MADV_DONTNEED) &&
+		    errno != EINVAL)
+			violation(BAD_ERROR, (uint64_t)errno, 0);
+		did(EVICTOR);
+		sleep_us(test_random_below(random, 200));
+	}
+	return NULL;
+}
+
 /* ---- all of them ---- */
 
 static const struct {
@@ -360,6 +390,7 @@ static const struct {
 	[STOPPER] = {WITH_STOPS, 1, run_stopper},
 	[REGISTRAR] = {WITH_CLASSES, 1, run_registrar},
 	[STATISTICIAN] = {WITH_STATISTICS, 1, run_statistician},
+	[EVICTOR] = {WITH_EVICTION, 1, run_evictor},
 };
 
 static bool takes_part(uint32_t kind)

@@ -4,9 +4,10 @@
  */
 #include "torture.h"
 
-#define EVERYTHING                                                \
-	(WITH_STORM | WITH_TRANSIENTS | WITH_FORKS | WITH_STOPS | \
-	 WITH_CLASSES | WITH_NO_RSEQ | WITH_FLUSHERS | WITH_STATISTICS)
+#define EVERYTHING                                                       \
+	(WITH_STORM | WITH_TRANSIENTS | WITH_FORKS | WITH_STOPS |        \
+	 WITH_CLASSES | WITH_NO_RSEQ | WITH_FLUSHERS | WITH_STATISTICS | \
+	 WITH_EVICTION)
 
 const struct setup setups[] = {
 	{"keep oldest", .threads = 1},
@@ -37,6 +38,9 @@ const struct setup setups[] = {
 	 .with = WITH_SNAPSHOTS | WITH_STATISTICS},
 	{"many flushers", .threads = 4, .count = 8,
 	 .with = WITH_FLUSHERS | WITH_STATISTICS},
+	{"pages go away", .threads = 4, .count = 8, .with = WITH_EVICTION},
+	{"pages go away, keep newest", .flags = RONDO_OVERWRITE, .count = 8,
+	 .with = WITH_EVICTION | WITH_SNAPSHOTS},
 	{"stops and classes", .threads = 4, .count = 8,
 	 .with = WITH_STOPS | WITH_CLASSES},
 	{"without rseq", .threads = 4, .count = 8, .with = WITH_NO_RSEQ},

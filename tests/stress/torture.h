@@ -28,16 +28,17 @@
 
 /* What joins the producers, the consumer and two flushers. */
 enum with {
-	WITH_STALLER = 0x1,	/* sits on open records; nothing moves back */
-	WITH_STORM = 0x2,	/* signals from another thread, without pause */
-	WITH_TRANSIENTS = 0x4,	/* threads that live for some records */
-	WITH_FORKS = 0x8,	/* while others record */
-	WITH_SNAPSHOTS = 0x10,	/* instead of consuming all the time */
-	WITH_STOPS = 0x20,	/* of the channel, and starts */
-	WITH_CLASSES = 0x40,	/* registered meanwhile */
-	WITH_NO_RSEQ = 0x80,	/* every other thread has none: extra ring */
-	WITH_FLUSHERS = 0x100,	/* more of them */
-	WITH_STATISTICS = 0x200 /* read by others */
+	WITH_STALLER = 0x1,    /* sits on open records; nothing moves back */
+	WITH_STORM = 0x2,      /* signals from another thread, without pause */
+	WITH_TRANSIENTS = 0x4, /* threads that live for some records */
+	WITH_FORKS = 0x8,      /* while others record */
+	WITH_SNAPSHOTS = 0x10, /* instead of consuming all the time */
+	WITH_STOPS = 0x20,     /* of the channel, and starts */
+	WITH_CLASSES = 0x40,   /* registered meanwhile */
+	WITH_NO_RSEQ = 0x80,   /* every other thread has none: extra ring */
+	WITH_FLUSHERS = 0x100, /* more of them */
+	WITH_STATISTICS = 0x200, /* read by others */
+	WITH_EVICTION = 0x400	 /* pages are gone until they are touched */
 };
 
 /* What one run is like. 0: what most of them have. */
