@@ -415,6 +415,13 @@ static void a_creator_whose_number_another_has_is_dead(void **state)
 	c.map->super->pid_start++;
 	assert_false(rondo_memory_creator_lives(c.map));
 	c.map->super->pid_start--;
+	/* What was not known when it was made proves nothing. */
+	c.map->super->pid_start = 0;
+	assert_true(rondo_memory_creator_lives(c.map));
+	c.map->super->boot_id[0]++;
+	assert_false(rondo_memory_creator_lives(c.map));
+	memset(c.map->super->boot_id, 0, sizeof(c.map->super->boot_id));
+	assert_true(rondo_memory_creator_lives(c.map));
 	consume_end(&c);
 }
 

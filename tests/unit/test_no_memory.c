@@ -331,6 +331,31 @@ static int open_write_and_close(void)
 	return with_channel(&config, write_trace);
 }
 
+/* Of an attached channel, which the writer copies from. */
+static int write_from_outside(struct rondo_channel *channel)
+{
+	struct rondo_channel *attached;
+	struct rondo_writer *writer;
+	char directory[600];
+	int result = rondo_channel_attach(rondo_channel_fd(channel), &attached);
+
+	if (result)
+		return result;
+	trace_path(directory);
+	result = rondo_writer_open(attached, directory, &writer);
+	if (!result)
+		result = rondo_writer_close(writer);
+	assert_int_equal(rondo_channel_destroy(attached), 0);
+	return result;
+}
+
+static int attach_write_and_close(void)
+{
+	const struct rondo_config config = small(0);
+
+	return with_channel(&config, write_from_outside);
+}
+
 static int run_writer(struct rondo_channel *channel)
 {
 	struct rondo_writer *writer = NULL;
@@ -426,6 +451,7 @@ static void a_writer_says_what_it_could_not_do(void **state)
 {
 	(void)state;
 	assert_true(each_fails_once(open_write_and_close, 0) > 10);
+	assert_true(each_fails_once(attach_write_and_close, 0) > 10);
 	assert_true(each_fails_once(start_and_stop, 0) > 3);
 }
 
