@@ -143,9 +143,9 @@ static void a_newer_stall_does_not_put_off_an_older_one(void **state)
 {
 	struct rondo_record stalled[2];
 	struct rondo_loan loans[16];
+	struct rondo_quarantined quarantine[16];
 	struct rondo_reader reader;
 	struct rondo_survey survey;
-	uint32_t told[16];
 	int64_t deadline;
 	bool used[16];
 
@@ -155,7 +155,7 @@ static void a_newer_stall_does_not_put_off_an_older_one(void **state)
 	assert_in_range(rondo_map_page_sets(ring.map), 4, TEST_COUNT(used));
 	reader = (struct rondo_reader){.map = ring.map,
 				       .loans = loans,
-				       .told = told,
+				       .quarantine = quarantine,
 				       .deadline = RONDO_NEVER};
 	assert_int_equal(rondo_reader_adopt(&reader, ring.index, used), 0);
 	for (int i = 0; i < 2; i++) {
