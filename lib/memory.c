@@ -189,15 +189,13 @@ static int create_file(const char *path, uint64_t bytes)
 	return result;
 }
 
-static int create_memfd(const struct rondo_config *complete, uint64_t bytes)
+static int create_memfd(const char *name, uint64_t bytes)
 {
-	int result, fd = rondo_os_memfd(complete->name);
+	int result, fd = rondo_os_memfd(name);
 
 	if (fd < 0)
 		return fd;
 	result = rondo_os_truncate(fd, bytes);
-	if (!result && (complete->flags & RONDO_PREFAULT))
-		result = rondo_os_allocate(fd, 0, bytes);
 	if (!result)
 		result = rondo_os_seal(fd);
 	if (!result)
@@ -218,27 +216,23 @@ static bool huge_is_possible(void)
 	return !strstr(text, "[never]") && !strstr(text, "[deny]");
 }
 
-/* What the flags ask of the mapping: in this order, huge before touched. */
-static int prepare_pages(const struct rondo_config *complete,
-			 struct rondo_control *control)
+/* What the flags ask of the mapping, as far as it goes: huge first, since a page
+ * that is there already stays as small as it is. */
+static void prepare_pages(const struct rondo_config *complete,
+			  struct rondo_control *control)
 {
-	struct rondo_map *map = &control->map;
+	const struct rondo_map *map = &control->map;
 
 	if ((complete->flags & RONDO_HUGE) && !complete->path &&
 	    !rondo_os_huge(map->pages, map->bytes - map->pages_offset) &&
 	    huge_is_possible())
 		control->granted |= RONDO_GRANTED_HUGE;
-	if (complete->flags & RONDO_PREFAULT) {
-		int result = rondo_os_populate(map->base, map->bytes);
-
-		if (result)
-			return result;
+	if ((complete->flags & RONDO_PREFAULT) &&
+	    !rondo_os_populate(control->fd, map->base, map->bytes))
 		control->granted |= RONDO_GRANTED_PREFAULT;
-	}
 	if ((complete->flags & RONDO_MLOCK) &&
 	    !rondo_os_lock(map->base, map->bytes))
 		control->granted |= RONDO_GRANTED_MLOCK;
-	return 0;
 }
 
 static void fill_identity(const struct rondo_config *complete,
@@ -297,7 +291,7 @@ int rondo_memory_create(const struct rondo_config *complete,
 			return -ENOMEM;
 	}
 	fd = path ? create_file(path, super.total_bytes) :
-		    create_memfd(complete, super.total_bytes);
+		    create_memfd(complete->name, super.total_bytes);
 	result = fd < 0 ? fd : map_whole(fd, &super, control);
 	if (result) {
 		if (fd >= 0)
@@ -309,11 +303,7 @@ int rondo_memory_create(const struct rondo_config *complete,
 	}
 	control->path = path;
 	control->granted = 0;
-	result = prepare_pages(complete, control);
-	if (result) {
-		rondo_memory_destroy(control, false);
-		return result;
-	}
+	prepare_pages(complete, control);
 	memcpy(control->map.super, &super, sizeof(super)); /* magic is 0 */
 	return 0;
 }

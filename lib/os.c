@@ -419,7 +419,7 @@ int rondo_os_huge(void *at, uint64_t bytes)
 	return os_call(madvise(at, (size_t)bytes, MADV_HUGEPAGE));
 }
 
-int rondo_os_populate(void *at, uint64_t bytes)
+int rondo_os_populate(int fd, void *at, uint64_t bytes)
 {
 	uint64_t page = rondo_os_page_bytes();
 	uint8_t *byte = at;
@@ -431,10 +431,12 @@ int rondo_os_populate(void *at, uint64_t bytes)
 	while (result == -EINTR || result == -EAGAIN);
 	if (result != -EINVAL)
 		return result;
-	/* Linux before 5.14: a write that changes nothing. */
-	for (uint64_t offset = 0; offset < bytes; offset += page)
+	/* Linux before 5.14: room first, or a touch may be a signal; then
+	 * writes that change nothing. */
+	result = rondo_os_allocate(fd, 0, bytes);
+	for (uint64_t offset = 0; !result && offset < bytes; offset += page)
 		rondo_add_relaxed(byte + offset, 0);
-	return 0;
+	return result;
 }
 
 uint64_t rondo_os_page_bytes(void)

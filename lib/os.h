@@ -66,8 +66,9 @@ int rondo_os_map_private_over(int fd, void *at, uint64_t bytes);
 int rondo_os_unmap(void *at, uint64_t bytes);
 int rondo_os_lock(void *at, uint64_t bytes);
 int rondo_os_wipe_on_fork(void *at, uint64_t bytes);
-int rondo_os_huge(void *at, uint64_t bytes);	 /* asks; may not be granted */
-int rondo_os_populate(void *at, uint64_t bytes); /* make resident, writable */
+int rondo_os_huge(void *at, uint64_t bytes); /* asks; may not be granted */
+/* Makes all of fd, mapped at at, resident and writable. */
+int rondo_os_populate(int fd, void *at, uint64_t bytes);
 uint64_t rondo_os_page_bytes(void);
 
 /* Sleeping and waking. [any] */

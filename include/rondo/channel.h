@@ -24,9 +24,9 @@ struct rondo_channel;
 
 /* rondo_config.flags */
 #define RONDO_OVERWRITE 0x1u /* full: the oldest goes; else the newest */
-#define RONDO_PREFAULT 0x2u  /* every page resident before create returns */
-#define RONDO_MLOCK 0x4u     /* ... and locked; best effort, see stats */
-#define RONDO_HUGE 0x8u	     /* huge pages; best effort, see stats */
+#define RONDO_PREFAULT 0x2u  /* every page resident before create returns, */
+#define RONDO_MLOCK 0x4u     /* ... and locked, */
+#define RONDO_HUGE 0x8u	     /* huge pages: best effort, see stats.granted */
 #define RONDO_NO_RSEQ 0x10u  /* atomic mode from the start */
 
 /* rondo_config.rings */
@@ -171,8 +171,9 @@ RONDO_API int64_t rondo_config_bytes(const struct rondo_config *config);
  * Creates a channel: its memory, its rings, its handle, in running state.
  *
  * out: the channel; the caller owns it and gives it to rondo_channel_destroy.
- * Memory locking, huge pages and rseq are best effort: rondo_channel_stats
- * says what was granted. With a path the file must not exist; it is created
+ * Prefaulting, memory locking, huge pages and rseq are best effort: without
+ * what is refused the channel works all the same, and rondo_channel_stats says
+ * what was granted. With a path the file must not exist; it is created
  * with mode 0600, survives the process, and is removed when creation fails.
  * Results: 0; what rondo_config_check returns; -EEXIST path; -ENOSPC file
  *   system full; -EFBIG a file size limit; -ENOMEM, -EMFILE, -ENFILE, and what

@@ -21,6 +21,7 @@
 #include "control.h"
 #include "memory.h"
 #include "os.h"
+#include "testpoint.h"
 
 #define SIZE sizeof(struct rondo_config)
 
@@ -258,11 +259,9 @@ static int drop_to_nobody(void)
 	return getuid() == 0 ? setuid(65534) : 0;
 }
 
-static int record_without_locks(void *argument)
+/* A channel of this config is made, says that so much was granted, and works. */
+static int record_with(const struct rondo_config *config, uint32_t granted)
 {
-	struct rondo_config config = {.size = SIZE,
-				      .subbuf_bytes = 65536,
-				      .flags = RONDO_MLOCK | RONDO_PREFAULT};
 	struct rondo_event_class class = {.size = sizeof(class),
 					  .name = "test:empty",
 					  .field_size =
@@ -271,17 +270,26 @@ static int record_without_locks(void *argument)
 	struct rondo_stats stats;
 	uint16_t id;
 
-	(void)argument;
-	if (drop_to_nobody())
-		return TEST_CHILD_SKIP;
-	TEST_CHILD_CHECK(!rondo_channel_create(&config, &channel));
+	TEST_CHILD_CHECK(!rondo_channel_create(config, &channel));
 	TEST_CHILD_CHECK(!rondo_channel_stats(channel, &stats));
-	TEST_CHILD_CHECK(stats.granted == RONDO_GRANTED_PREFAULT);
+	TEST_CHILD_CHECK(stats.granted == granted);
 	TEST_CHILD_CHECK(!rondo_event_register(channel, &class, &id));
 	TEST_CHILD_CHECK(!rondo_write(channel, id, "12345678", 8));
 	TEST_CHILD_CHECK(rondo_channel_flush(channel) == 1);
 	TEST_CHILD_CHECK(!rondo_channel_destroy(channel));
 	return 0;
+}
+
+static int record_without_locks(void *argument)
+{
+	struct rondo_config config = {.size = SIZE,
+				      .subbuf_bytes = 65536,
+				      .flags = RONDO_MLOCK | RONDO_PREFAULT};
+
+	(void)argument;
+	if (drop_to_nobody())
+		return TEST_CHILD_SKIP;
+	return record_with(&config, RONDO_GRANTED_PREFAULT);
 }
 
 static void a_refused_lock_is_told_and_nothing_else_changes(void **state)
@@ -304,6 +312,41 @@ static void huge_pages_are_granted_or_not_and_the_channel_works(void **state)
 	assert_int_equal(rondo_channel_create(&config, &channel), 0);
 	assert_int_equal(rondo_channel_stats(channel, &stats), 0);
 	assert_int_equal(stats.granted & ~RONDO_GRANTED_HUGE, 0);
+	rondo_channel_destroy(channel);
+}
+
+static bool has_pages, asked_for_huge, asked_late;
+
+static enum rondo_os_fate note_pages(const struct rondo_os_site *site,
+				     int *out_error)
+{
+	(void)out_error;
+	if (strstr(site->call, "SYS_fallocate") ||
+	    strstr(site->call, "MADV_POPULATE_WRITE"))
+		has_pages = true;
+	if (strstr(site->call, "MADV_HUGEPAGE")) {
+		asked_for_huge = true;
+		asked_late = has_pages;
+	}
+	return RONDO_OS_CALL;
+}
+
+/* A page that is there stays small, whatever is asked for later. */
+static void huge_pages_are_asked_for_before_any_page_is_there(void **state)
+{
+	struct rondo_config config = {.size = SIZE,
+				      .subbuf_bytes = 65536,
+				      .flags = RONDO_HUGE | RONDO_PREFAULT};
+	struct rondo_channel *channel;
+
+	(void)state;
+	has_pages = asked_for_huge = asked_late = false;
+	rondo_testpoint_os = note_pages;
+	assert_int_equal(rondo_channel_create(&config, &channel), 0);
+	rondo_testpoint_os = NULL;
+	assert_true(asked_for_huge);
+	assert_false(asked_late);
+	assert_true(has_pages);
 	rondo_channel_destroy(channel);
 }
 
@@ -361,6 +404,48 @@ static void a_file_outlives_its_channel_and_can_be_attached(void **state)
 	assert_string_equal(in_force.name, "on disk");
 	assert_int_equal(rondo_channel_destroy(channel), 0);
 	assert_int_equal(stat(folder->file, &status), 0);
+}
+
+#define POPULATE_WRITE 23 /* of madvise(2) */
+
+/* argument: a path, or NULL. */
+static int record_without_prefault(void *argument)
+{
+	const struct rondo_config config = {.size = SIZE,
+					    .subbuf_bytes = 65536,
+					    .flags = RONDO_PREFAULT,
+					    .path = argument};
+
+	if (test_refuse(SYS_madvise, 2, POPULATE_WRITE, ENOMEM))
+		return TEST_CHILD_SKIP;
+	return record_with(&config, 0);
+}
+
+/* As on Linux before 5.14. */
+static int record_without_room(void *argument)
+{
+	const struct rondo_config config = {
+		.size = SIZE, .subbuf_bytes = 65536, .flags = RONDO_PREFAULT};
+
+	(void)argument;
+	if (test_refuse(SYS_madvise, 2, POPULATE_WRITE, EINVAL) ||
+	    test_refuse(SYS_fallocate, -1, 0, ENOSPC))
+		return TEST_CHILD_SKIP;
+	return record_with(&config, 0);
+}
+
+static void what_cannot_be_resident_is_told_and_the_channel_works(void **state)
+{
+	struct folder *folder = *state;
+	int status = test_in_child(record_without_prefault, NULL);
+
+	if (status == TEST_CHILD_SKIP)
+		skip();
+	assert_int_equal(status, 0);
+	status = test_in_child(record_without_prefault, folder->file);
+	assert_int_equal(status, 0);
+	status = test_in_child(record_without_room, NULL);
+	assert_int_equal(status, 0);
 }
 
 static void what_is_not_ours_is_not_touched(void **state)
@@ -504,12 +589,6 @@ static struct failure failures[] = {
 	{{.size = SIZE}, SYS_fcntl, 1, F_ADD_SEALS, EPERM},
 	{{.size = SIZE}, SYS_mmap, 3, MAP_SHARED | MAP_NORESERVE, ENOMEM},
 	{{.size = SIZE}, SYS_mmap, 3, HANDLE_FLAGS, ENOMEM},
-	{{.size = SIZE, .flags = RONDO_PREFAULT}, SYS_fallocate, -1, 0, ENOSPC},
-	{{.size = SIZE, .flags = RONDO_PREFAULT},
-	 SYS_madvise,
-	 2,
-	 23, /* MADV_POPULATE_WRITE */
-	 ENOMEM},
 	/* With a file. */
 	{{.size = SIZE, .path = ""}, SYS_ftruncate, -1, 0, EPERM},
 	{{.size = SIZE, .path = ""}, SYS_fallocate, -1, 0, EIO},
@@ -519,11 +598,6 @@ static struct failure failures[] = {
 	 MAP_SHARED | MAP_NORESERVE,
 	 ENOMEM},
 	{{.size = SIZE, .path = ""}, SYS_mmap, 3, HANDLE_FLAGS, ENOMEM},
-	{{.size = SIZE, .path = "", .flags = RONDO_PREFAULT},
-	 SYS_madvise,
-	 2,
-	 23,
-	 ENOMEM},
 };
 
 static int fail_in_the_middle(void *argument)
@@ -859,8 +933,13 @@ int main(void)
 			a_refused_lock_is_told_and_nothing_else_changes),
 		cmocka_unit_test(
 			huge_pages_are_granted_or_not_and_the_channel_works),
+		cmocka_unit_test(
+			huge_pages_are_asked_for_before_any_page_is_there),
 		cmocka_unit_test_setup_teardown(
 			a_file_outlives_its_channel_and_can_be_attached,
+			folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(
+			what_cannot_be_resident_is_told_and_the_channel_works,
 			folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_ours_is_not_touched,
 						folder_setup, folder_teardown),

@@ -296,7 +296,7 @@ static void what_is_populated_is_resident_and_unchanged(void **state)
 	assert_int_equal(rondo_os_truncate(fd, bytes), 0);
 	assert_int_equal(rondo_os_map(fd, 0, bytes, &at), 0);
 	strcpy(at, "text");
-	assert_int_equal(rondo_os_populate(at, bytes), 0);
+	assert_int_equal(rondo_os_populate(fd, at, bytes), 0);
 	assert_string_equal(at, "text");
 	assert_int_equal(mincore(at, bytes, resident), 0);
 	for (int i = 0; i < 64 && !test_is_emulated(); i++)
@@ -479,7 +479,7 @@ static int populate_by_hand(void *argument)
 	strcpy(at, "text");
 	if (test_refuse(SYS_madvise, -1, 0, EINVAL))
 		return TEST_CHILD_SKIP;
-	TEST_CHILD_CHECK(!rondo_os_populate(at, bytes));
+	TEST_CHILD_CHECK(!rondo_os_populate(fd, at, bytes));
 	TEST_CHILD_CHECK(!strcmp(at, "text"));
 	TEST_CHILD_CHECK(!fstat(fd, &status));
 	TEST_CHILD_CHECK((uint64_t)status.st_blocks * 512 == bytes);
