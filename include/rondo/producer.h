@@ -159,20 +159,33 @@ RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
 RONDO_INLINE struct rondo_mark rondo_mark(const struct rondo_record *record);
 
 #if RONDO_INLINE_BODY
-/* A piece of a vector: most are a word or two, too short for a call. */
+/* Copies unit to 2 x unit bytes: both ends, which may overlap. unit is a
+ * constant, 32 or less. */
+static inline __attribute__((always_inline)) __attribute__((unused)) void
+rondo_copy_ends(char *to, const char *from, size_t bytes, size_t unit)
+{
+	char first[32], last[32];
+
+	__builtin_memcpy(first, from, unit);
+	__builtin_memcpy(last, from + bytes - unit, unit);
+	__builtin_memcpy(to, first, unit);
+	__builtin_memcpy(to + bytes - unit, last, unit);
+}
+
+/* A piece of a vector: most are too short for a call. */
 static inline __attribute__((always_inline)) __attribute__((unused)) void
 rondo_copy_piece(char *to, const char *from, size_t bytes)
 {
-	if (bytes >= 8 && bytes <= 16) {
-		uint64_t first, last;
-
-		__builtin_memcpy(&first, from, 8);
-		__builtin_memcpy(&last, from + bytes - 8, 8);
-		__builtin_memcpy(to, &first, 8);
-		__builtin_memcpy(to + bytes - 8, &last, 8);
-	} else if (bytes) {
+	if (bytes - 8 <= 8)
+		rondo_copy_ends(to, from, bytes, 8);
+	else if (bytes - 16 <= 16)
+		rondo_copy_ends(to, from, bytes, 16);
+	else if (bytes - 32 <= 32)
+		rondo_copy_ends(to, from, bytes, 32);
+	else if (bytes - 4 <= 4)
+		rondo_copy_ends(to, from, bytes, 4);
+	else if (bytes)
 		memcpy(to, from, bytes);
-	}
 }
 
 RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,
@@ -234,26 +247,28 @@ RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
 			      const struct iovec *pieces, int count)
 {
 	struct rondo_record record;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, large = 0;
 	char *to;
 	int result, i;
 
 	if (rondo_unlikely(count < 0))
 		return -EINVAL;
-	for (i = 0; i < count; i++)
-		if (rondo_unlikely(__builtin_add_overflow(
-			    bytes, pieces[i].iov_len, &bytes)))
-			bytes = UINT64_MAX >> 1;
-	if (rondo_unlikely(bytes > UINT32_MAX))
+	/* Pieces of 32 bits each sum up to less than 64. */
+	for (i = 0; i < count; i++) {
+		bytes += pieces[i].iov_len;
+		large |= pieces[i].iov_len;
+	}
+	if (rondo_unlikely((bytes | large) > UINT32_MAX))
 		bytes = UINT32_MAX; /* beyond every record_max */
 	result = rondo_reserve(channel, event_id, (uint32_t)bytes, &record);
 	if (rondo_unlikely(result))
 		return result;
 	to = (char *)record.data;
 	for (i = 0; i < count; i++) {
-		rondo_copy_piece(to, (const char *)pieces[i].iov_base,
-				 pieces[i].iov_len);
-		to += pieces[i].iov_len;
+		const size_t length = pieces[i].iov_len;
+
+		rondo_copy_piece(to, (const char *)pieces[i].iov_base, length);
+		to += length;
 	}
 	return rondo_commit(&record);
 }

@@ -237,16 +237,15 @@ static void written(struct entry *entry, int result)
 static void write_in_pieces(int (*writev)(struct rondo_channel *, uint16_t,
 					  const struct iovec *, int))
 {
-	struct entry *entry = to_write(60);
-	char payload[64];
-	struct iovec pieces[4] = {{payload, 12},
-				  {payload + 12, 0},
-				  {payload + 12, 40},
-				  {payload + 52, 8}};
+	struct entry *entry = to_write(76);
+	char payload[80];
+	struct iovec pieces[6] = {{payload, 12},      {payload + 12, 0},
+				  {payload + 12, 1},  {payload + 13, 40},
+				  {payload + 53, 18}, {payload + 71, 5}};
 
 	entry->record.data = payload;
-	stage_fill(entry, 60);
-	written(entry, writev(stage->channel, stage->id, pieces, 4));
+	stage_fill(entry, 76);
+	written(entry, writev(stage->channel, stage->id, pieces, 6));
 }
 
 static void write_whole(int (*write)(struct rondo_channel *, uint16_t,

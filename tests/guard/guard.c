@@ -166,6 +166,17 @@ GUARDED guard_write_calls(void)
 			fail("write by a call", 0);
 }
 
+/* Whose lengths no compiler sees. */
+static char bytes[64];
+struct iovec pieces[3] = {{bytes, 4}, {bytes + 4, 20}, {bytes + 24, 40}};
+
+GUARDED guard_gather(void)
+{
+	for (uint64_t i = 0; i < calls; i++)
+		if (rondo_writev(large, id, pieces, 3))
+			fail("gather", 0);
+}
+
 /* Each record needs a sub-buffer of its own. */
 GUARDED guard_crossing(void)
 {
@@ -259,6 +270,7 @@ static void count_instructions(void)
 	guard_calls();
 	guard_write_inline();
 	guard_write_calls();
+	guard_gather();
 	guard_crossing();
 	guard_refused();
 	count_takes("take", small, record_to_take, guard_take);
@@ -278,6 +290,7 @@ static const struct {
 	{"refused", guard_refused, NULL},
 	{"take", guard_take, record_to_take},
 	{"take_beside", guard_take_beside, record_beside},
+	{"gather", guard_gather, NULL},
 };
 #define OPERATIONS (sizeof(traced) / sizeof(traced[0]))
 

@@ -470,6 +470,34 @@ static void a_record_is_gathered_from_any_number_of_pieces(void **state)
 	}
 }
 
+/* Lengths that no compiler sees: it would copy by what it knows. */
+static void a_piece_of_any_length_is_copied_whole(void **state)
+{
+	static char bytes[400];
+	struct iovec pieces[3];
+
+	(void)state;
+	FOR_EACH_GEOMETRY(config)
+	{
+		test_ring_create(&ring, config);
+		for (volatile uint32_t length = 0; length < 132; length++) {
+			const uint32_t sum = 3 * length + 1;
+
+			for (uint32_t i = 0; i < 3; i++) {
+				pieces[i].iov_base = bytes + i * length;
+				pieces[i].iov_len = length + (i == 2);
+			}
+			test_fill(bytes, test_expect(&ring, sum), sum);
+			assert_int_equal(rondo_writev(ring.channel, ring.id,
+						      pieces, 3),
+					 0);
+			test_take_all(&ring);
+		}
+		test_drain(&ring);
+		test_ring_destroy(&ring);
+	}
+}
+
 static void a_sum_of_pieces_that_overflows_is_too_big(void **state)
 {
 	/* Not inlined: the compiler sees that no array is so long. */
@@ -655,6 +683,7 @@ int main(void)
 			records_committed_in_any_order_are_delivered_by_the_last),
 		cmocka_unit_test(
 			a_record_is_gathered_from_any_number_of_pieces),
+		cmocka_unit_test(a_piece_of_any_length_is_copied_whole),
 		cmocka_unit_test(a_sum_of_pieces_that_overflows_is_too_big),
 		cmocka_unit_test(the_checker_sees_each_invariant_broken),
 		cmocka_unit_test(
