@@ -151,7 +151,7 @@ struct rondo_stats {
  * Results: 0; -EINVAL a field is out of its range; -E2BIG a larger struct with
  *   unknown bytes that are not zero; -EOVERFLOW the product is too large;
  *   -ENAMETOOLONG name or path.
- * Context: any. Progress: blocking (a file of sysfs tells the CPU ids).
+ * Context: thread (reads the CPU ids from sysfs). Progress: blocking.
  * Cost: a file read. Ordering: none.
  */
 RONDO_API int rondo_config_check(const struct rondo_config *config,
@@ -201,6 +201,7 @@ RONDO_API int rondo_channel_attach(int fd, struct rondo_channel **out);
  * The same by the path of a file-backed channel.
  *
  * Results: as rondo_channel_attach, and what open(2) returns.
+ * Context: thread. Progress: blocking. Cost: an mmap. Ordering: none.
  */
 RONDO_API int rondo_channel_attach_path(const char *path,
 					struct rondo_channel **out);
@@ -221,6 +222,7 @@ RONDO_API int rondo_channel_destroy(struct rondo_channel *channel);
  * The descriptor of the channel's memory, for splice, for another process.
  * It stays the channel's.
  *
+ * Results: the descriptor; -EINVAL no channel of this process.
  * Context: any. Progress: wait-free. Cost: a load. Ordering: none.
  */
 RONDO_API int rondo_channel_fd(const struct rondo_channel *channel);
@@ -229,7 +231,7 @@ RONDO_API int rondo_channel_fd(const struct rondo_channel *channel);
  * The configuration in force, every default filled in. Strings in it live as
  * long as the channel.
  *
- * Results: 0; -EINVAL a size that no version had.
+ * Results: 0; -EINVAL a size that no version had, no channel of this process.
  * Context: any. Progress: wait-free. Cost: a copy. Ordering: none.
  */
 RONDO_API int rondo_channel_config(const struct rondo_channel *channel,
@@ -238,6 +240,7 @@ RONDO_API int rondo_channel_config(const struct rondo_channel *channel,
 /*
  * Sums of all rings, and what the channel was granted.
  *
+ * Results: 0; -EINVAL no channel of this process.
  * Context: any. Progress: wait-free. Cost: some loads per ring. Ordering: none.
  */
 RONDO_API int rondo_channel_stats(const struct rondo_channel *channel,
@@ -323,6 +326,7 @@ struct rondo_port {
  * The channel behind the port, or NULL. In force until rondo_port_leave, which
  * must be called either way. Calls nest.
  *
+ * Results: the channel, or NULL.
  * Context: any (a thread's first call registers it with RCU: a mutex and an
  *   mmap, signals blocked meanwhile). Progress: wait-free after that.
  * Cost: some ns. Ordering: what was done before publish is seen.

@@ -64,7 +64,13 @@ struct rondo_item {
 RONDO_API int rondo_consumer_open(struct rondo_channel *channel,
 				  struct rondo_consumer **out);
 
-/* Gives back what is on loan and closes. NULL is fine. Context: owner. */
+/*
+ * Gives back what is on loan and closes. NULL is fine.
+ *
+ * Results: 0.
+ * Context: owner. Progress: blocking. Cost: microseconds. Ordering: as
+ *   rondo_consumer_release, for each loan.
+ */
 RONDO_API int rondo_consumer_close(struct rondo_consumer *consumer);
 
 /*
@@ -140,6 +146,7 @@ RONDO_API int rondo_consumer_release(struct rondo_consumer *consumer,
  * Results: 0; -EAGAIN nothing is open; -ENOENT no such ring; -EINVAL a small or
  *   unaligned buffer.
  * Context: owner. Progress: lock-free, bounded tries (-EAGAIN). Cost: a copy.
+ * Ordering: all that was recorded in what it shows is visible.
  */
 RONDO_API int rondo_consumer_peek(struct rondo_consumer *consumer,
 				  uint32_t ring, void *buffer, uint64_t bytes,
@@ -153,7 +160,7 @@ RONDO_API int rondo_consumer_peek(struct rondo_consumer *consumer,
  * Results: bytes; or what splice(2) and pipe(2) return: then none, or a part,
  *   was written; -EPIPE nobody reads the pipe, -EFBIG a file size limit, both
  *   without their signals; -EINVAL a view that is a copy.
- * Context: owner. Progress: blocking. Cost: the kernel's.
+ * Context: owner. Progress: blocking. Cost: the kernel's. Ordering: none.
  */
 RONDO_API int64_t rondo_consumer_splice(struct rondo_consumer *consumer,
 					const struct rondo_view *view, int fd);

@@ -34,21 +34,26 @@ struct rondo_mark {
 	uint32_t reserved_;
 };
 
-/* What the inlined ones call when the fast path does not apply. refuse_full:
- * -ENOBUFS, counted; or 1, it is not as simple as that. */
+/*
+ * What the inlined ones call when the fast path does not apply.
+ *
+ * Results: as rondo_reserve and rondo_commit; rondo_refuse_full: -ENOBUFS,
+ *   counted; or 1, it is not as simple as that.
+ * Context: any. Progress: as theirs. Cost: a call. Ordering: as theirs.
+ */
 RONDO_API int rondo_reserve_call(struct rondo_channel *channel,
 				 uint16_t event_id, uint32_t bytes,
 				 struct rondo_record *out);
 RONDO_API int rondo_refuse_full(struct rondo_channel *channel, uint32_t bytes,
 				uint64_t head, uint32_t ring_id);
-#ifdef RONDO_IN_LIBRARY /* both in one, which its rondo_reserve ends in */
+RONDO_API int rondo_commit_call(struct rondo_channel *channel, void *data,
+				uint64_t head, uint32_t ring_id,
+				uint16_t event_id);
+#ifdef RONDO_IN_LIBRARY /* the first two in one: its rondo_reserve's end */
 int rondo_reserve_full(struct rondo_channel *channel, uint16_t event_id,
 		       uint32_t bytes, struct rondo_record *out, uint64_t head,
 		       uint32_t ring_id);
 #endif
-RONDO_API int rondo_commit_call(struct rondo_channel *channel, void *data,
-				uint64_t head, uint32_t ring_id,
-				uint16_t event_id);
 
 /*
  * Reserves like rondo_reserve, data at a multiple of align.
@@ -87,7 +92,8 @@ RONDO_API int rondo_discard(struct rondo_record *record);
  *
  * Results: 0; -EBUSY somebody wrote after it; -ESTALE its sub-buffer was
  *   switched since (record the return instead); -EXDEV this thread is on
- *   another CPU; -ESHUTDOWN a child of fork.
+ *   another CPU, in rseq mode (with atomics it may be on any); -ESHUTDOWN a
+ *   child of fork.
  * Context: any. Progress: lock-free, bounded. Cost: a call. Ordering: none.
  */
 RONDO_API int rondo_squash(struct rondo_channel *channel,
@@ -136,8 +142,9 @@ RONDO_INLINE int rondo_commit(struct rondo_record *record);
 /*
  * Reserves, copies bytes from data, commits.
  *
- * Results, Context, Progress, Ordering: as rondo_reserve and rondo_commit.
- * Cost: theirs and the copy's.
+ * Results: as rondo_reserve.
+ * Context: any. Progress: lock-free. Cost: theirs and the copy's.
+ * Ordering: as rondo_commit.
  */
 RONDO_INLINE int rondo_write(struct rondo_channel *channel, uint16_t event_id,
 			     const void *data, uint32_t bytes);
@@ -147,6 +154,8 @@ RONDO_INLINE int rondo_write(struct rondo_channel *channel, uint16_t event_id,
  *
  * Results: as rondo_write; -EMSGSIZE also when the sum is beyond 32 bits;
  *   -EINVAL a negative count.
+ * Context: any. Progress: lock-free. Cost: a look at each piece more.
+ * Ordering: as rondo_commit.
  */
 RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
 			      const struct iovec *pieces, int count);
@@ -154,6 +163,7 @@ RONDO_INLINE int rondo_writev(struct rondo_channel *channel, uint16_t event_id,
 /*
  * The mark of a record just committed.
  *
+ * Results: the mark.
  * Context: any. Progress: wait-free. Cost: some moves. Ordering: none.
  */
 RONDO_INLINE struct rondo_mark rondo_mark(const struct rondo_record *record);

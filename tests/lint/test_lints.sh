@@ -169,6 +169,14 @@ sound; edit docs/ordering.md 's/| 0 | 4/| 0 | 8/'
 expect fail check-docs "a member of another size"
 sound; edit docs/ordering.md 's/| left |/| middle |/'
 expect fail check-docs "a member that is none"
+sound; edit include/rondo/rondo.h \
+	's/^int rondo_both/#define RONDO_API\n\nRONDO_API &/'
+expect fail check-docs "a function without a description"
+edit include/rondo/rondo.h \
+	's|^RONDO_API.*|/* Context: Progress: Cost: Ordering: */\n&\n&|'
+expect pass check-docs "two functions with one description"
+edit include/rondo/rondo.h 's/ Cost://'
+expect fail check-docs "a description that does not say what it costs"
 
 sound; edit lib/left.c 's/^{/  {/'
 expect fail check-format "a brace out of place"
