@@ -6,6 +6,9 @@
  * interrupted these very functions included, nested to any depth. Nothing here
  * waits, allocates, locks, or touches errno.
  *
+ * Each sub-buffer of a ring may hold 256 open records: so many for each are
+ * open at once, nested or of threads that were stopped, before one is refused.
+ *
  * Stack on x86-64, at most: 512 bytes for a commit, 2 KiB for everything else
  * (200 bytes for a compact record that fits). A handler that records in the
  * middle of it needs as much once more, and the kernel's signal frame.
