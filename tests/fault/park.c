@@ -18,7 +18,7 @@
 #define LONG 1500u
 #define RATE_RECORDS 100000u
 #define RATE_ROUNDS 5
-#define RATE_MOST_ROUNDS 40
+#define RATE_MOST_ROUNDS 400
 
 struct park_figures park_figures;
 

@@ -52,7 +52,7 @@ static struct rondo_consumer *consumer, *beside;
 static uint16_t id;
 
 /* Where this program's variables begin and end, by the linker. */
-extern char __data_start[], _end[];
+extern char __executable_start[], _end[];
 
 /* The exported twins, by address: the header's inlines have the same names. */
 int called_record(struct rondo_channel *channel, uint16_t event_id, uint64_t a);
@@ -303,7 +303,7 @@ static void trace_lines(void)
 	const char *frame = __builtin_frame_address(0);
 
 	printf("skip %p %p\nskip %p %p\n", (const void *)(frame - STACK),
-	       (const void *)(frame + STACK), (const void *)__data_start,
+	       (const void *)(frame + STACK), (const void *)__executable_start,
 	       (const void *)_end);
 	printf("marks %p\nover %zu\n", (const void *)marks, OPERATIONS);
 	for (size_t i = 0; i < OPERATIONS; i++)
