@@ -10,6 +10,7 @@
 #include <rondo/channel.h>
 #include <rondo/detail/sequence.h>
 
+#include "channel.h"
 #include "clock.h"
 #include "config.h"
 #include "control.h"
@@ -206,11 +207,12 @@ int rondo_channel_create(const struct rondo_config *config,
 /* ---- attaching ---- */
 
 /* Takes fd in any case. */
-static int attach(int fd, struct rondo_channel **out)
+static int attach(int fd, bool as_copy, struct rondo_channel **out)
 {
 	struct rondo_control *control = calloc(1, sizeof(*control));
 	struct rondo_os_rseq rseq;
-	int result = control ? rondo_memory_attach(fd, control) : -ENOMEM;
+	int result = control ? rondo_memory_attach(fd, as_copy, control) :
+			       -ENOMEM;
 
 	if (result) {
 		rondo_os_close(fd);
@@ -234,14 +236,21 @@ int rondo_channel_attach(int fd, struct rondo_channel **out)
 {
 	int own = rondo_os_duplicate(fd);
 
-	return own < 0 ? own : attach(own, out);
+	return own < 0 ? own : attach(own, false, out);
+}
+
+int rondo_channel_attach_copy(int fd, struct rondo_channel **out)
+{
+	int own = rondo_os_duplicate(fd);
+
+	return own < 0 ? own : attach(own, true, out);
 }
 
 int rondo_channel_attach_path(const char *path, struct rondo_channel **out)
 {
 	int fd = rondo_os_open_existing(path);
 
-	return fd < 0 ? fd : attach(fd, out);
+	return fd < 0 ? fd : attach(fd, false, out);
 }
 
 /* ---- the end ---- */

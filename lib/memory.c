@@ -257,14 +257,17 @@ static void fill_identity(const struct rondo_config *complete,
 	rondo_os_host_name(super->host, sizeof(super->host));
 }
 
-static int map_whole(int fd, const struct rondo_superblock *super,
+static int map_whole(int fd, const struct rondo_superblock *super, bool as_copy,
 		     struct rondo_control *control)
 {
 	void *base;
 	int result = rondo_os_file_id(fd, &control->file);
 
 	if (!result)
-		result = rondo_os_map(fd, 0, super->total_bytes, &base);
+		result = as_copy ?
+				 rondo_os_map_copy(fd, super->total_bytes,
+						   &base) :
+				 rondo_os_map(fd, 0, super->total_bytes, &base);
 	if (result)
 		return result;
 	fill_map(super, base, &control->map);
@@ -292,7 +295,7 @@ int rondo_memory_create(const struct rondo_config *complete,
 	}
 	fd = path ? create_file(path, super.total_bytes) :
 		    create_memfd(complete->name, super.total_bytes);
-	result = fd < 0 ? fd : map_whole(fd, &super, control);
+	result = fd < 0 ? fd : map_whole(fd, &super, false, control);
 	if (result) {
 		if (fd >= 0)
 			rondo_os_close(fd);
@@ -399,13 +402,29 @@ static int read_superblock(int fd, struct rondo_superblock *out)
 	return 0;
 }
 
-int rondo_memory_attach(int fd, struct rondo_control *control)
+const char *rondo_memory_why(int fd)
+{
+	struct rondo_superblock super;
+	int64_t size = rondo_os_size(fd);
+
+	if (rondo_os_pread(fd, &super, sizeof(super), 0) !=
+		    (int64_t)sizeof(super) ||
+	    memcmp(super.magic, magic, sizeof(magic)))
+		return "not a rondo channel";
+	if (super.layout != RONDO_LAYOUT)
+		return "a channel of another version's layout";
+	if (super.total_bytes != (uint64_t)size)
+		return "not the whole of a channel: its size is another";
+	return "damaged: what it says of itself makes no sense";
+}
+
+int rondo_memory_attach(int fd, bool as_copy, struct rondo_control *control)
 {
 	struct rondo_superblock super;
 	int result = read_superblock(fd, &super);
 
 	if (!result)
-		result = map_whole(fd, &super, control);
+		result = map_whole(fd, &super, as_copy, control);
 	if (result)
 		return result;
 	control->path = NULL;

@@ -26,8 +26,12 @@ int rondo_memory_create(const struct rondo_config *complete,
 /* The rings are written: whoever finds the memory may attach. */
 void rondo_memory_publish(const struct rondo_control *control);
 
-/* Maps what fd is, having checked all of it. fd becomes control's on success */
-int rondo_memory_attach(int fd, struct rondo_control *control);
+/* Maps what fd is, having checked all of it. fd becomes control's on success.
+ * as_copy: nothing that is done to it reaches the memory of others. */
+int rondo_memory_attach(int fd, bool as_copy, struct rondo_control *control);
+
+/* A constant sentence: what makes attach say -EPROTO. */
+const char *rondo_memory_why(int fd);
 
 /* Whether the process that created the channel still runs. */
 bool rondo_memory_creator_lives(const struct rondo_map *map);

@@ -386,6 +386,11 @@ int rondo_os_map(int fd, uint64_t offset, uint64_t bytes, void **out)
 	return os_mmap(NULL, bytes, MAP_SHARED, fd, offset, out);
 }
 
+int rondo_os_map_copy(int fd, uint64_t bytes, void **out)
+{
+	return os_mmap(NULL, bytes, MAP_PRIVATE | MAP_NORESERVE, fd, 0, out);
+}
+
 int rondo_os_map_anonymous(uint64_t bytes, void **out)
 {
 	return os_mmap(NULL, bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, out);

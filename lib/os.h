@@ -59,6 +59,8 @@ int64_t rondo_os_read_file(const char *path, char *out, uint64_t bytes);
 
 /* Memory. */
 int rondo_os_map(int fd, uint64_t offset, uint64_t bytes, void **out);
+/* A copy of the file's first bytes, made page by page as they are written to. */
+int rondo_os_map_copy(int fd, uint64_t bytes, void **out);
 int rondo_os_map_anonymous(uint64_t bytes, void **out);
 /* The same place, private from now on: for a child of fork. fd negative:
  * zeroes instead of the file. [any] */

@@ -164,7 +164,8 @@ struct parcel {
 	char *data;
 	uint64_t content; /* bytes */
 	uint64_t number;
-	uint64_t offset; /* in the memfd, or UINT64_MAX */
+	uint64_t offset;  /* in the memfd, or UINT64_MAX */
+	uint64_t damaged; /* bytes that are a gap now */
 	uint32_t pages;
 	uint32_t flags; /* RONDO_VIEW_* */
 };
@@ -271,6 +272,7 @@ static void ship(const struct rondo_reader *reader, struct parcel *parcel,
 	memcpy(out->lost, packet->refused, sizeof(out->lost));
 	out->offset = parcel->offset;
 	out->flags = parcel->flags;
+	out->damaged = parcel->damaged;
 	out->pages = parcel->pages;
 	out->header_bytes_ = map->header_bytes;
 }
@@ -639,6 +641,7 @@ static void tidy(const struct rondo_reader *reader, struct parcel *parcel,
 	const struct rondo_found *last = &copied->last;
 
 	rondo_walk_copy(walk, parcel->data, copied);
+	parcel->damaged = copied->skipped;
 	if (content && !last->gap && !last->open &&
 	    rondo_align(last->next, map->header_bytes) ==
 		    rondo_align(content, map->header_bytes))

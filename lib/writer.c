@@ -28,6 +28,7 @@
 #include "registry.h"
 #include "ring.h"
 #include "stream.h"
+#include "writer.h"
 
 #define DIRECTORY_MODE 0700u
 #define EMPTY_PACKET_BYTES 4096u
@@ -45,6 +46,7 @@ struct ring_streams {
 	uint64_t number; /* of that sub-buffer */
 	uint64_t base[RONDO_CAUSES]; /* refused before the writer was opened */
 	uint64_t base_overwritten;
+	bool joined;   /* others took what was before, and its losses */
 	uint64_t head; /* drain: the number that ends it */
 	uint32_t left; /* ... and how many there can be up to it */
 };
@@ -75,6 +77,7 @@ struct rondo_writer {
 	uint32_t ring_count;
 	uint32_t pid;
 	bool snapshot;
+	struct rondo_report *report; /* recovery: counted as it is written */
 	bool threaded;
 	bool same_clock; /* it has only gone forward since the channel's creation */
 	uint32_t stop; /* the thread shall end */
@@ -389,7 +392,7 @@ static int open_stream(struct rondo_writer *writer,
 		lost = view->overwritten;
 	if (lost > view->seq)
 		lost = view->seq;
-	if (streams->main.bytes || writer->snapshot || !(discarded || lost))
+	if (streams->main.bytes || streams->joined || !(discarded || lost))
 		return 0;
 	like.seq = view->seq - lost;
 	like.flags = 0;
@@ -484,6 +487,19 @@ static struct rondo_view own_view(const struct rondo_writer *writer,
 	return own;
 }
 
+/* What a reader finds in a packet that was mended. */
+static void report_records(struct rondo_report *report,
+			   const struct rondo_view *view, uint64_t content)
+{
+	struct rondo_view mended = *view;
+	struct rondo_item item = {.next_ = 0};
+
+	mended.content = content;
+	while (rondo_view_next(&mended, &item) > 0)
+		report->records++;
+	report->damaged_bytes += view->damaged;
+}
+
 static int write_view(struct rondo_writer *writer,
 		      const struct rondo_view *loan)
 {
@@ -505,8 +521,12 @@ static int write_view(struct rondo_writer *writer,
 	fill_header(writer, packet, view);
 	packet->content_bits = contents.content * 8;
 	if (in_turn(&writer->rings[view->ring], view))
-		return append_main(writer, view, packet);
-	return append_late(writer, view, packet);
+		result = append_main(writer, view, packet);
+	else
+		result = append_late(writer, view, packet);
+	if (!result && writer->report)
+		report_records(writer->report, view, contents.content);
+	return result;
 }
 
 /* A packet is lost. */
@@ -692,7 +712,8 @@ static void finish(struct rondo_writer *writer)
 	else
 		drain(writer);
 	for (ring = 0; ring < map_of(writer)->ring_count; ring++) {
-		if (writer->snapshot && !writer->rings[ring].main.bytes)
+		if (writer->rings[ring].joined &&
+		    !writer->rings[ring].main.bytes)
 			continue;
 		result = close_ring(writer, ring);
 		if (result)
@@ -781,12 +802,17 @@ static int make_copy(struct rondo_writer *writer)
 	return 0;
 }
 
-/* What was lost before now is none of this trace's business. */
+/* What was lost before now is none of this trace's business. A recorder, or a
+ * dead process, is asked for all that its memory tells. */
 static void note_losses(struct rondo_writer *writer, uint32_t ring)
 {
 	const struct rondo_ring *at = rondo_map_ring(map_of(writer), ring);
 	struct ring_streams *streams = &writer->rings[ring];
 
+	streams->joined = writer->snapshot ||
+			  (writer->report && rondo_load_relaxed(&at->shipped));
+	if (writer->snapshot || writer->report)
+		return;
 	rondo_ring_refused(at, streams->base);
 	streams->base_overwritten =
 		rondo_ring_total(at, RONDO_COUNT_OVERWRITTEN);
@@ -806,14 +832,15 @@ static int make_rings(struct rondo_writer *writer)
 			return -ENOMEM;
 		rondo_stream_init(&writer->rings[writer->ring_count].main,
 				  path);
-		if (!writer->snapshot)
-			note_losses(writer, writer->ring_count);
+		note_losses(writer, writer->ring_count);
 	}
 	return 0;
 }
 
+/* like: what kind of writer it is. */
 static int open_writer(struct rondo_channel *channel, const char *directory,
-		       bool snapshot, struct rondo_writer **out)
+		       const struct rondo_writer *like,
+		       struct rondo_writer **out)
 {
 	struct rondo_control *control = rondo_registry_find(channel);
 	struct rondo_writer *writer;
@@ -825,7 +852,8 @@ static int open_writer(struct rondo_channel *channel, const char *directory,
 	if (!writer)
 		return -ENOMEM;
 	writer->control = control;
-	writer->snapshot = snapshot;
+	writer->snapshot = like->snapshot;
+	writer->report = like->report;
 	writer->pid = rondo_os_pid();
 	writer->same_clock = is_same_clock(&control->map);
 	result = rondo_consumer_open(channel, &writer->consumer);
@@ -851,9 +879,11 @@ RONDO_API int rondo_writer_open(struct rondo_channel *channel,
 				const char *directory,
 				struct rondo_writer **out)
 {
+	const struct rondo_writer like = {.snapshot = false};
+
 	if (!channel || !out)
 		return -EINVAL;
-	return open_writer(channel, directory, false, out);
+	return open_writer(channel, directory, &like, out);
 }
 
 /* ---- running ---- */
@@ -937,20 +967,42 @@ RONDO_API int rondo_writer_close(struct rondo_writer *writer)
 	return result;
 }
 
-RONDO_API int rondo_snapshot(struct rondo_channel *channel,
-			     const char *directory)
+/* Opens, writes all there is, closes. Packets, or the first error. */
+static int write_all(struct rondo_channel *channel, const char *directory,
+		     const struct rondo_writer *like,
+		     struct rondo_writer_stats *out)
 {
 	struct rondo_writer *writer;
-	int packets, result;
+	int result = open_writer(channel, directory, like, &writer);
 
-	if (!channel)
-		return -EINVAL;
-	result = open_writer(channel, directory, true, &writer);
 	if (result)
 		return result;
 	finish(writer);
-	packets = (int)writer->stats.packets;
+	*out = writer->stats;
 	result = writer->first_error;
 	destroy(writer);
-	return result ? result : packets;
+	return result ? result : (int)out->packets;
+}
+
+RONDO_API int rondo_snapshot(struct rondo_channel *channel,
+			     const char *directory)
+{
+	const struct rondo_writer like = {.snapshot = true};
+	struct rondo_writer_stats stats;
+
+	if (!channel)
+		return -EINVAL;
+	return write_all(channel, directory, &like, &stats);
+}
+
+int rondo_writer_recover(struct rondo_channel *channel, const char *directory,
+			 struct rondo_report *report)
+{
+	const struct rondo_writer like = {.report = report};
+	struct rondo_writer_stats stats = {.packets = 0};
+	int result = write_all(channel, directory, &like, &stats);
+
+	report->packets = stats.packets;
+	report->malformed = stats.malformed;
+	return result;
 }

@@ -37,7 +37,8 @@ struct rondo_view {
 	uint32_t flags;		/* RONDO_VIEW_* */
 	uint32_t pages;		/* the page set */
 	uint64_t header_bytes_; /* what follows is rondo_view_next's */
-	uint64_t reserved_[8];
+	uint64_t damaged;	/* bytes between records that made no sense */
+	uint64_t reserved_[7];
 };
 
 /* A record in a view. Zero it before the first rondo_view_next. */

@@ -114,6 +114,34 @@ RONDO_API int rondo_writer_close(struct rondo_writer *writer);
 RONDO_API int rondo_snapshot(struct rondo_channel *channel,
 			     const char *directory);
 
+/* What rondo_recover found and wrote. */
+struct rondo_report {
+	const char *why;	/* a constant sentence where it failed, or "" */
+	uint64_t packets;	/* written */
+	uint64_t records;	/* committed ones in these */
+	uint64_t abandoned;	/* reserved, and never committed: gaps */
+	uint64_t malformed;	/* as in rondo_writer_stats */
+	uint64_t damaged_bytes; /* between records, that made no sense */
+	uint64_t reserved_[4];
+};
+
+/*
+ * Makes the memory of a dead process a trace: every record that it committed
+ * and nobody took, those of open sub-buffers too; and its losses. The memory
+ * itself stays as it is: this can be done again.
+ *
+ * fd: the channel's memory, or a copy of it; may be read-only. It stays open.
+ * directory: as for rondo_writer_open.
+ * out: when not NULL, receives the report, on failure too.
+ * Results: packets written; -EBUSY the process lives, or a consumer elsewhere;
+ *   -EPROTO not a rondo channel, damaged, or of another layout; else as
+ *   rondo_channel_attach, rondo_writer_open and rondo_writer_close.
+ * Context: thread. Progress: blocking. Cost: file system, and memory for the
+ *   first and the last page of each packet. Ordering: none.
+ */
+RONDO_API int rondo_recover(int fd, const char *directory,
+			    struct rondo_report *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1189,6 +1189,218 @@ static void another_writes_what_a_living_program_delivered(void **state)
 	tear_down(&fixture);
 }
 
+/* ---- recovery ---- */
+
+/* A child makes a channel by path, records, and dies of SIGKILL. */
+struct dead {
+	char scratch[512];
+	char path[600];
+	char directory[600];
+	int fd; /* of the memory, for reading */
+};
+
+static void bury(struct dead *dead, void (*live)(const char *path))
+{
+	pid_t child;
+
+	trace_scratch(dead->scratch);
+	snprintf(dead->path, sizeof(dead->path), "%s/channel", dead->scratch);
+	snprintf(dead->directory, sizeof(dead->directory), "%s/trace",
+		 dead->scratch);
+	pin();
+	fflush(NULL);
+	child = fork();
+	if (!child) {
+		live(dead->path);
+		_exit(3);
+	}
+	assert_int_equal(status_of(child), -1);
+	dead->fd = open(dead->path, O_RDONLY | O_CLOEXEC);
+	assert_true(dead->fd >= 0);
+}
+
+static void forget(struct dead *dead)
+{
+	close(dead->fd);
+	trace_remove(dead->scratch);
+}
+
+static void live_plainly(const char *path)
+{
+	record_and_die(path, 300);
+}
+
+static void recovery_leaves_the_memory_as_it_was(void **state)
+{
+	struct rondo_report report;
+	struct dead dead;
+	char *events;
+
+	(void)state;
+	bury(&dead, live_plainly);
+	assert_int_equal(
+		trace_shell("cp '%s' '%s.before'", dead.path, dead.path), 0);
+	for (int i = 0; i < 2; i++) {
+		int packets = rondo_recover(dead.fd, dead.directory, &report);
+
+		assert_true(packets > 0);
+		assert_int_equal(report.packets, packets);
+		assert_int_equal(report.records, 300);
+		assert_int_equal(report.abandoned, 0);
+		assert_int_equal(report.malformed, 0);
+		assert_int_equal(report.damaged_bytes, 0);
+		assert_string_equal(report.why, "");
+		events = trace_read_clean(dead.directory, PLAIN);
+		assert_int_equal(count_ascending(events, 0, 0), 300);
+		free(events);
+		trace_remove(dead.directory);
+	}
+	assert_int_equal(
+		trace_shell("cmp '%s' '%s.before'", dead.path, dead.path), 0);
+	forget(&dead);
+}
+
+/* Of three records the middle one is never committed; and others would wait
+ * for it longer than a test does. */
+static void live_with_one_open(const char *path)
+{
+	struct rondo_config config = small_config(0);
+	struct rondo_record open;
+	struct fixture fixture;
+
+	config.path = path;
+	config.stall_ms = UINT32_MAX;
+	if (rondo_channel_create(&config, &fixture.channel))
+		_exit(1);
+	fixture.id = add_class(fixture.channel, "t:sample", sample_fields,
+			       TEST_COUNT(sample_fields));
+	if (record(&fixture, 0, 0) ||
+	    rondo_reserve(fixture.channel, fixture.id, sizeof(struct sample),
+			  &open) ||
+	    record(&fixture, 0, 1))
+		_exit(2);
+	kill(getpid(), SIGKILL);
+}
+
+static void recovery_waits_for_nobody(void **state)
+{
+	struct rondo_report report;
+	struct dead dead;
+	char *events;
+
+	(void)state;
+	bury(&dead, live_with_one_open);
+	assert_int_equal(rondo_recover(dead.fd, dead.directory, &report), 1);
+	assert_int_equal(report.records, 2);
+	assert_int_equal(report.abandoned, 1);
+	events = trace_read_clean(dead.directory, PLAIN);
+	assert_int_equal(count_ascending(events, 0, 0), 2);
+	free(events);
+	forget(&dead);
+}
+
+/* Until it is full, and eight more. */
+static void live_beyond_measure(const char *path)
+{
+	struct rondo_config config = small_config(0);
+	struct fixture fixture;
+	uint64_t value = 0;
+
+	config.path = path;
+	if (rondo_channel_create(&config, &fixture.channel))
+		_exit(1);
+	fixture.id = add_class(fixture.channel, "t:sample", sample_fields,
+			       TEST_COUNT(sample_fields));
+	while (!record(&fixture, 0, value))
+		value++;
+	for (int i = 1; i < 8; i++)
+		if (record(&fixture, 0, value) != -ENOBUFS)
+			_exit(2);
+	kill(getpid(), SIGKILL);
+}
+
+static void recovery_tells_what_was_refused(void **state)
+{
+	struct rondo_report report;
+	struct dead dead;
+	char *events;
+
+	(void)state;
+	bury(&dead, live_beyond_measure);
+	/* Four packets of records, between two that tell of losses. */
+	assert_in_range(rondo_recover(dead.fd, dead.directory, &report), 4, 4);
+	events = read_with_losses(dead.directory, 8, 0);
+	assert_int_equal(count_ascending(events, 0, 0), report.records);
+	free(events);
+	forget(&dead);
+}
+
+static void says_why(int fd, const char *directory, int result, const char *why)
+{
+	struct rondo_report report;
+
+	memset(&report, 0xff, sizeof(report));
+	assert_int_equal(rondo_recover(fd, directory, &report), result);
+	assert_non_null(strstr(report.why, why));
+	assert_int_equal(report.packets, 0);
+	assert_int_equal(rondo_recover(fd, directory, NULL), result);
+	assert_int_equal(access(directory, F_OK), -1);
+}
+
+/* A copy of the memory with something at an offset changed. */
+static void says_why_of_another(const struct dead *dead, size_t offset,
+				const char *why)
+{
+	const uint32_t other = 0x5a5a5a5a;
+	char path[700];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s.other", dead->path);
+	assert_int_equal(trace_shell("cp '%s' '%s'", dead->path, path), 0);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, &other, sizeof(other), (off_t)offset),
+			 sizeof(other));
+	says_why(fd, dead->directory, -EPROTO, why);
+	close(fd);
+}
+
+static void what_cannot_be_recovered_says_why(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct rondo_consumer *consumer;
+	struct rondo_channel *attached;
+	struct fixture fixture;
+	struct dead dead;
+	int fd;
+
+	(void)state;
+	bury(&dead, live_plainly);
+	says_why_of_another(&dead, offsetof(struct rondo_superblock, magic),
+			    "not a rondo channel");
+	says_why_of_another(&dead, offsetof(struct rondo_superblock, layout),
+			    "another version");
+	says_why_of_another(
+		&dead, offsetof(struct rondo_superblock, total_bytes), "size");
+	says_why_of_another(&dead,
+			    offsetof(struct rondo_superblock, subbuf_bytes),
+			    "damaged");
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	says_why(fd, dead.directory, -EPROTO, "not a rondo channel");
+	close(fd);
+	says_why(-1, dead.directory, -EBADF, "");
+	assert_int_equal(rondo_recover(dead.fd, NULL, NULL), -EINVAL);
+	set_up_channel(&fixture, &config);
+	says_why(rondo_channel_fd(fixture.channel), dead.directory, -EBUSY,
+		 "lives");
+	tear_down(&fixture);
+	assert_int_equal(rondo_channel_attach_path(dead.path, &attached), 0);
+	assert_int_equal(rondo_consumer_open(attached, &consumer), 0);
+	says_why(dead.fd, dead.directory, -EBUSY, "consumer");
+	assert_int_equal(rondo_consumer_close(consumer), 0);
+	assert_int_equal(rondo_channel_destroy(attached), 0);
+	forget(&dead);
+}
+
 /* ---- the thread ---- */
 
 static uint64_t packets_of(const struct fixture *fixture)
@@ -1420,6 +1632,10 @@ int main(void)
 		cmocka_unit_test(what_a_dead_program_recorded_is_written),
 		cmocka_unit_test(
 			another_writes_what_a_living_program_delivered),
+		cmocka_unit_test(recovery_leaves_the_memory_as_it_was),
+		cmocka_unit_test(recovery_waits_for_nobody),
+		cmocka_unit_test(recovery_tells_what_was_refused),
+		cmocka_unit_test(what_cannot_be_recovered_says_why),
 		cmocka_unit_test(the_thread_can_be_stopped_and_started),
 		cmocka_unit_test(the_thread_rests_while_the_channel_is_stopped),
 		cmocka_unit_test(the_thread_handles_no_signal),

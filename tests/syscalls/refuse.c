@@ -615,6 +615,44 @@ static int64_t snapshot(struct world *world)
 	return result;
 }
 
+static void zero(int fd, uint64_t offset)
+{
+	const uint64_t none = 0;
+
+	HOSTILE_REQUIRE(pwrite(fd, &none, 8, (off_t)offset) == 8);
+}
+
+/* A copy of the channel's file, as it would be if its process were dead. */
+static int dead_copy(const struct world *world)
+{
+	const struct rondo_map *map = &world->channel->control->map;
+	char path[320];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s.dead", world->file);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	HOSTILE_REQUIRE(fd >= 0);
+	HOSTILE_REQUIRE(write(fd, map->base, map->bytes) ==
+			(ssize_t)map->bytes);
+	unlink(path);
+	zero(fd, offsetof(struct rondo_superblock, pid_start));
+	zero(fd, (uint64_t)((char *)map->wait - (char *)map->base) +
+			 offsetof(struct rondo_wait, consumer));
+	return fd;
+}
+
+static int64_t recover(struct world *world)
+{
+	struct rondo_report report;
+	int fd = dead_copy(world);
+	int result = rondo_recover(fd, world->trace, &report);
+
+	HOSTILE_REQUIRE(result < 0 || report.records == world->recorded);
+	hostile_remove(world->trace);
+	close(fd);
+	return result;
+}
+
 static const struct operation operations[] = {
 	{"create", "rondo_channel_create", create, 0},
 	{"create a file", "rondo_channel_create", create_file, 0},
@@ -658,6 +696,7 @@ static const struct operation operations[] = {
 	{"close a writer, stalled", "rondo_writer_close", close_writer,
 	 WITH_WRITER | WITH_OPEN | WITH_STALLED | NOT_AGAIN},
 	{"snapshot", "rondo_snapshot", snapshot, WITH_OPEN},
+	{"recover", "rondo_recover", recover, WITH_FILE | WITH_OPEN},
 };
 
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
@@ -747,7 +786,8 @@ static void inject(const struct operation *operation)
 	 * number may be somebody else's by now. */
 	if (before.kernel.descriptors != after.kernel.descriptors &&
 	    !(plan.site && strstr(plan.site->call, "fstat") &&
-	      (world.traced || operation->run == snapshot)))
+	      (world.traced || operation->run == snapshot ||
+	       operation->run == recover)))
 		fault(operation, "a descriptor leaks", result);
 	if (before.kernel.shared_maps != after.kernel.shared_maps)
 		fault(operation, "a mapping leaks", result);
