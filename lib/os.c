@@ -145,6 +145,12 @@ int rondo_os_mkdir(const char *path, unsigned mode)
 	return (int)os_call(syscall(SYS_mkdirat, AT_FDCWD, path, mode));
 }
 
+int rondo_os_rmdir(const char *path)
+{
+	return (int)os_call(
+		syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR));
+}
+
 int rondo_os_rename(int directory, const char *from, const char *to)
 {
 	return os_call(renameat(directory, from, directory, to));

@@ -33,6 +33,7 @@ int rondo_os_duplicate(int fd);				  /* close-on-exec */
 int rondo_os_unlink(const char *path);
 int rondo_os_unlinkat(int directory, const char *path);
 int rondo_os_mkdir(const char *path, unsigned mode);
+int rondo_os_rmdir(const char *path);
 int rondo_os_rename(int directory, const char *from, const char *to);
 int rondo_os_truncate(int fd, uint64_t bytes);
 int rondo_os_allocate(int fd, uint64_t offset, uint64_t bytes); /* fallocate */

@@ -763,19 +763,29 @@ static void destroy(struct rondo_writer *writer)
 
 /* ---- opening ---- */
 
-/* The directory, empty, and the metadata in it. */
-static int make_trace(struct rondo_writer *writer)
+/* The metadata, where nothing else is. */
+static int begin_trace(struct rondo_writer *writer)
 {
-	int result = rondo_os_mkdir(writer->directory, DIRECTORY_MODE);
+	int result = rondo_os_is_empty(writer->directory);
 
-	if (result && result != -EEXIST)
-		return result;
-	result = rondo_os_is_empty(writer->directory);
 	if (result <= 0)
 		return result ? result : -ENOTEMPTY;
 	result = write_metadata(writer, &writer->begin);
 	if (!result)
 		writer->told_classes = rondo_schema_classes(writer->schema);
+	return result;
+}
+
+/* The directory with the metadata in it, or, if it was not there, none. */
+static int make_trace(struct rondo_writer *writer)
+{
+	int made = rondo_os_mkdir(writer->directory, DIRECTORY_MODE), result;
+
+	if (made && made != -EEXIST)
+		return made;
+	result = begin_trace(writer);
+	if (result && !made)
+		(void)rondo_os_rmdir(writer->directory);
 	return result;
 }
 

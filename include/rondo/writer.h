@@ -34,8 +34,8 @@ struct rondo_writer_stats {
  * an attached one: of a living program, whose open sub-buffers come when it
  * flushes them; or of a dead one, all of which is written by close.
  *
- * directory: empty or missing; made with mode 0700. The path is kept, made
- *   absolute.
+ * directory: empty or missing; made with mode 0700, and removed again when this
+ *   fails. The path is kept, made absolute.
  * out: owned by the caller, for rondo_writer_close.
  * Results: 0; -EINVAL; -EBUSY the channel has a consumer; -ENOTEMPTY; what
  *   getcwd(2), mkdir(2), opendir(3), readdir(3), open(2), write(2) and

@@ -1364,6 +1364,16 @@ static void says_why_of_another(const struct dead *dead, size_t offset,
 	close(fd);
 }
 
+/* Found once the trace's directory is there. */
+static void says_why_of_a_catalog(const struct dead *dead)
+{
+	struct rondo_superblock super;
+
+	assert_int_equal(pread(dead->fd, &super, sizeof(super), 0),
+			 sizeof(super));
+	says_why_of_another(dead, super.catalog_offset, "classes");
+}
+
 static void what_cannot_be_recovered_says_why(void **state)
 {
 	const struct rondo_config config = small_config(0);
@@ -1384,6 +1394,7 @@ static void what_cannot_be_recovered_says_why(void **state)
 	says_why_of_another(&dead,
 			    offsetof(struct rondo_superblock, subbuf_bytes),
 			    "damaged");
+	says_why_of_a_catalog(&dead);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	says_why(fd, dead.directory, -EPROTO, "not a rondo channel");
 	close(fd);
