@@ -42,6 +42,8 @@ struct ring_streams {
 	struct rondo_stream main;
 	struct rondo_stream *late;
 	uint32_t late_count;
+	bool begun;	 /* there was one in turn, written or not */
+	uint64_t first;	 /* what the number before the main stream's first is */
 	uint64_t seq;	 /* of the main stream's last, written or not */
 	uint64_t number; /* of that sub-buffer */
 	uint64_t base[RONDO_CAUSES]; /* refused before the writer was opened */
@@ -376,25 +378,46 @@ static int append_empty(struct rondo_writer *writer, uint32_t ring,
 	return append(writer, stream, &empty.packet);
 }
 
+/* Sub-buffers overwritten before this one, since the writer was opened. */
+static uint64_t lost_before(const struct rondo_writer *writer,
+			    const struct rondo_view *view)
+{
+	const struct rondo_ring *ring =
+		rondo_map_ring(map_of(writer), view->ring);
+	uint64_t lost = rondo_ring_total(ring, RONDO_COUNT_OVERWRITTEN) -
+			writer->rings[view->ring].base_overwritten;
+
+	if (lost > view->overwritten)
+		lost = view->overwritten;
+	return lost < view->seq ? lost : view->seq;
+}
+
+/* One that comes in turn, whether or not it can be written. */
+static void count_turn(const struct rondo_writer *writer,
+		       const struct rondo_view *view)
+{
+	struct ring_streams *streams = &writer->rings[view->ring];
+
+	if (!streams->begun)
+		streams->first = view->seq - lost_before(writer, view);
+	streams->begun = true;
+	streams->seq = view->seq + 1;
+	streams->number = view->number;
+}
+
 /* Readers count losses from packet to packet: before the first that has some
  * there goes an empty one. */
 static int open_stream(struct rondo_writer *writer,
 		       const struct rondo_view *view, uint64_t discarded)
 {
 	const struct ring_streams *streams = &writer->rings[view->ring];
-	const struct rondo_ring *ring =
-		rondo_map_ring(map_of(writer), view->ring);
-	uint64_t lost = rondo_ring_total(ring, RONDO_COUNT_OVERWRITTEN) -
-			streams->base_overwritten;
+	const uint64_t first = streams->begun ? streams->first : view->seq;
 	struct rondo_view like = *view;
 
-	if (lost > view->overwritten)
-		lost = view->overwritten;
-	if (lost > view->seq)
-		lost = view->seq;
-	if (streams->main.bytes || streams->joined || !(discarded || lost))
+	if (streams->main.bytes || streams->joined ||
+	    !(discarded || first != view->seq))
 		return 0;
-	like.seq = view->seq - lost;
+	like.seq = first;
 	like.flags = 0;
 	memset(like.lost, 0, sizeof(like.lost));
 	if (writer->begin.ticks < like.time_begin)
@@ -415,18 +438,17 @@ static int append_main(struct rondo_writer *writer,
 		       struct rondo_packet *packet)
 {
 	struct ring_streams *streams = &writer->rings[view->ring];
-	int result = open_stream(writer, view, packet->events_discarded);
+	int result;
 
-	if (!result) {
-		if (packet->events_discarded < streams->main.discarded)
-			packet->events_discarded = streams->main.discarded;
-		packet->stream_instance_id = view->ring;
-		packet->packet_seq_num = view->seq + 1;
-		result = append(writer, &streams->main, packet);
-	}
-	streams->seq = view->seq + 1;
-	streams->number = view->number;
-	return result;
+	count_turn(writer, view);
+	result = open_stream(writer, view, packet->events_discarded);
+	if (result)
+		return result;
+	if (packet->events_discarded < streams->main.discarded)
+		packet->events_discarded = streams->main.discarded;
+	packet->stream_instance_id = view->ring;
+	packet->packet_seq_num = view->seq + 1;
+	return append(writer, &streams->main, packet);
 }
 
 static int append_late(struct rondo_writer *writer,
@@ -514,8 +536,11 @@ static int write_view(struct rondo_writer *writer,
 	};
 	int result = complete_metadata(writer);
 
-	if (result)
+	if (result) {
+		if (in_turn(&writer->rings[view->ring], view))
+			count_turn(writer, view);
 		return result;
+	}
 	count(&writer->stats.malformed,
 	      rondo_packet_mend(writer->schema, &contents));
 	fill_header(writer, packet, view);

@@ -951,7 +951,8 @@ static void a_file_size_limit_costs_packets_and_no_more(void **state)
 	set_up(&fixture, &config);
 	set_file_limit(0);
 	assert_int_equal(step_with(&fixture, &value), -EFBIG);
-	set_file_limit(4096);
+	/* Room for one more, empty, which tells of the first. */
+	set_file_limit(8192);
 	assert_int_equal(step_with(&fixture, &value), 1);
 	assert_int_equal(step_with(&fixture, &value), -EFBIG);
 	assert_int_equal(step_with(&fixture, &value), -EFBIG);
@@ -965,8 +966,39 @@ static void a_file_size_limit_costs_packets_and_no_more(void **state)
 	assert_int_equal(stats.write_errors, 4);
 	assert_int_equal(stats.last_error, -EFBIG);
 	assert_int_equal(rondo_writer_close(fixture.writer), -EFBIG);
-	events = read_with_losses(fixture.directory, 0, 3);
+	events = read_with_losses(fixture.directory, 0, 4);
 	assert_int_equal(trace_count(events, "t:sample"), 200);
+	free(events);
+	tear_down(&fixture);
+}
+
+/* A class that the metadata have no room for costs the packets behind it, which
+ * are the first and the last here. */
+static void packets_without_metadata_are_lost_packets(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct rondo_writer_stats stats;
+	struct fixture fixture;
+	uint64_t value = 0;
+	char *events;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	add_class(fixture.channel, "t:first", NULL, 0);
+	set_file_limit(0);
+	assert_int_equal(step_with(&fixture, &value), -EFBIG);
+	set_file_limit(RLIM_INFINITY);
+	assert_int_equal(step_with(&fixture, &value), 1);
+	add_class(fixture.channel, "t:last", NULL, 0);
+	set_file_limit(0);
+	assert_int_equal(step_with(&fixture, &value), -EFBIG);
+	set_file_limit(RLIM_INFINITY);
+	rondo_writer_stats(fixture.writer, &stats);
+	assert_int_equal(stats.write_errors, 2);
+	assert_int_equal(rondo_writer_close(fixture.writer), -EFBIG);
+	events = read_with_losses(fixture.directory, 0, 2);
+	assert_int_equal(trace_count(events, "t:sample"), 100);
 	free(events);
 	tear_down(&fixture);
 }
@@ -1637,6 +1669,7 @@ int main(void)
 			a_recording_without_records_is_a_trace_without_streams),
 		cmocka_unit_test(a_program_may_close_our_descriptors),
 		cmocka_unit_test(a_file_size_limit_costs_packets_and_no_more),
+		cmocka_unit_test(packets_without_metadata_are_lost_packets),
 		cmocka_unit_test(a_full_disk_leaves_whole_packets),
 		cmocka_unit_test(a_full_disk_leaves_no_empty_file),
 		cmocka_unit_test(a_child_of_fork_leaves_the_trace_alone),
