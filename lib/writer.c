@@ -81,8 +81,9 @@ struct rondo_writer {
 	bool snapshot;
 	struct rondo_report *report; /* recovery: counted as it is written */
 	bool threaded;
-	bool same_clock; /* it has only gone forward since the channel's creation */
-	uint32_t stop; /* the thread shall end */
+	bool same_boot;	 /* as when the channel was created */
+	bool same_clock; /* it has only gone forward since then */
+	uint32_t stop;	 /* the thread shall end */
 	pthread_t thread;
 };
 
@@ -94,6 +95,21 @@ static void count(uint64_t *counter, uint64_t more)
 static const struct rondo_map *map_of(const struct rondo_writer *writer)
 {
 	return &writer->control->map;
+}
+
+/* The clock and wall time, now; where the clock began anew since, as the
+ * channel was created: what it says now is about another time. */
+static void read_clock(const struct rondo_writer *writer,
+		       struct rondo_clock_pair *out)
+{
+	const struct rondo_superblock *super = map_of(writer)->super;
+
+	if (writer->same_boot) {
+		rondo_clock_pair(map_of(writer)->clock, out);
+		return;
+	}
+	out->ticks = rondo_load_relaxed(&super->clock_base_ticks);
+	out->ns = rondo_load_relaxed(&super->clock_base_ns);
 }
 
 /* directory/name and what is appended, or NULL. */
@@ -707,11 +723,13 @@ static int close_ring(struct rondo_writer *writer, uint32_t ring)
 		.cpu = rondo_load_relaxed(&at->cpu),
 		.seq = streams->seq,
 		.number = streams->number,
-		.time_begin = rondo_clock_read(map_of(writer)->clock),
 	};
 	uint64_t since[RONDO_CAUSES], discarded;
+	struct rondo_clock_pair now;
 	int result;
 
+	read_clock(writer, &now);
+	like.time_begin = now.ticks;
 	rondo_ring_refused(at, like.lost);
 	discarded = refused_since(streams, like.lost, since);
 	if (discarded <= streams->main.discarded &&
@@ -744,7 +762,7 @@ static void finish(struct rondo_writer *writer)
 		if (result)
 			note_lost_packet(writer, result);
 	}
-	rondo_clock_pair(map_of(writer)->clock, &end);
+	read_clock(writer, &end);
 	result = write_metadata(writer, &end);
 	if (result)
 		note_error(writer, result);
@@ -814,13 +832,13 @@ static int make_trace(struct rondo_writer *writer)
 	return result;
 }
 
-static bool is_same_clock(const struct rondo_map *map)
+static bool is_same_boot(const struct rondo_control *control)
 {
 	uint8_t boot[16];
 
 	rondo_os_boot_id(boot);
-	return map->clock != RONDO_CLOCK_REALTIME &&
-	       memcmp(boot, map->super->boot_id, sizeof(boot)) == 0;
+	return !control->attached ||
+	       memcmp(boot, control->map.super->boot_id, sizeof(boot)) == 0;
 }
 
 /* Whoever records in this process is trusted not to write to what is on loan;
@@ -890,7 +908,9 @@ static int open_writer(struct rondo_channel *channel, const char *directory,
 	writer->snapshot = like->snapshot;
 	writer->report = like->report;
 	writer->pid = rondo_os_pid();
-	writer->same_clock = is_same_clock(&control->map);
+	writer->same_boot = is_same_boot(control);
+	writer->same_clock = writer->same_boot &&
+			     control->map.clock != RONDO_CLOCK_REALTIME;
 	result = rondo_consumer_open(channel, &writer->consumer);
 	if (!result)
 		result = rondo_os_make_absolute(directory, &writer->directory);
@@ -899,7 +919,7 @@ static int open_writer(struct rondo_channel *channel, const char *directory,
 	if (!result)
 		result = make_copy(writer);
 	if (!result) {
-		rondo_clock_pair(control->map.clock, &writer->begin);
+		read_clock(writer, &writer->begin);
 		result = make_trace(writer);
 	}
 	if (result) {

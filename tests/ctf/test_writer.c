@@ -1367,6 +1367,68 @@ static void recovery_tells_what_was_refused(void **state)
 	forget(&dead);
 }
 
+/* As if the machine had been started anew since, and an hour had passed. */
+static void age(const struct dead *dead)
+{
+	struct rondo_superblock super;
+	int fd = open(dead->path, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(pread(fd, &super, sizeof(super), 0), sizeof(super));
+	super.boot_id[0] ^= 1;
+	super.clock_base_ns -= 3600 * SECOND;
+	assert_int_equal(pwrite(fd, &super, sizeof(super), 0), sizeof(super));
+	close(fd);
+}
+
+static void live_with_a_clock(uint32_t clock, const char *path)
+{
+	struct rondo_config config = small_config(0);
+	struct fixture fixture;
+
+	config.path = path;
+	config.clock = clock;
+	if (rondo_channel_create(&config, &fixture.channel))
+		_exit(1);
+	fixture.id = add_class(fixture.channel, "t:sample", sample_fields,
+			       TEST_COUNT(sample_fields));
+	if (record(&fixture, 0, 0))
+		_exit(2);
+	kill(getpid(), SIGKILL);
+}
+
+static void live_by_ticks(const char *path)
+{
+	live_with_a_clock(RONDO_CLOCK_FASTEST, path);
+}
+
+static void live_by_monotonic(const char *path)
+{
+	live_with_a_clock(RONDO_CLOCK_MONOTONIC, path);
+}
+
+static void recovery_after_a_reboot_has_the_time_before_it(void **state)
+{
+	void (*const lives[])(const char *) = {live_by_ticks,
+					       live_by_monotonic};
+
+	(void)state;
+	for (unsigned i = 0; i < TEST_COUNT(lives); i++) {
+		int64_t before = now_ns() - 3601 * SECOND;
+		struct dead dead;
+		char *events;
+
+		bury(&dead, lives[i]);
+		age(&dead);
+		assert_int_equal(rondo_recover(dead.fd, dead.directory, NULL),
+				 1);
+		events = trace_read_clean(dead.directory, PLAIN);
+		assert_in_range(time_in(events, 0), before,
+				now_ns() - 3599 * SECOND);
+		free(events);
+		forget(&dead);
+	}
+}
+
 static void says_why(int fd, const char *directory, int result, const char *why)
 {
 	struct rondo_report report;
@@ -1679,6 +1741,8 @@ int main(void)
 		cmocka_unit_test(recovery_leaves_the_memory_as_it_was),
 		cmocka_unit_test(recovery_waits_for_nobody),
 		cmocka_unit_test(recovery_tells_what_was_refused),
+		cmocka_unit_test(
+			recovery_after_a_reboot_has_the_time_before_it),
 		cmocka_unit_test(what_cannot_be_recovered_says_why),
 		cmocka_unit_test(the_thread_can_be_stopped_and_started),
 		cmocka_unit_test(the_thread_rests_while_the_channel_is_stopped),
