@@ -339,8 +339,12 @@ static void put_stream(struct text *text, const struct rondo_map *map)
 	put(text, "\tpacket.context := struct {\n"
 		  "\t\tts64 timestamp_begin;\n\t\tts64 timestamp_end;\n"
 		  "\t\tu64 content_size;\n\t\tu64 packet_size;\n"
-		  "\t\tu64 packet_seq_num;\n\t\tu64 events_discarded;\n"
-		  "\t\tu32 cpu_id;\n\t\tu32 _flags;\n\t\tu64 _number;\n"
+		  "\t\tu64 packet_seq_num;\n\t\tu64 events_discarded;\n");
+	/* Readers take it for a CPU whatever it says. */
+	put(text, map->rings_by == RONDO_RINGS_BY_CONCURRENCY ?
+			  "\t\tu32 _no_cpu;\n" :
+			  "\t\tu32 cpu_id;\n");
+	put(text, "\t\tu32 _flags;\n\t\tu64 _number;\n"
 		  "\t\tu64 _previous;\n\t\tu64 _refused_full;\n"
 		  "\t\tu64 _refused_stalled;\n\t\tu64 _refused_big;\n"
 		  "\t};\n};\n");

@@ -338,6 +338,23 @@ static void packet_context_and_environment_are_shown(void **state)
 	tear_down(&fixture);
 }
 
+static void rings_that_are_no_cpus_name_none(void **state)
+{
+	struct fixture fixture;
+	char *text;
+
+	(void)state;
+	set_up(&fixture, 0, RONDO_CLOCK_MONOTONIC);
+	fixture.channel->control->map.rings_by = RONDO_RINGS_BY_CONCURRENCY;
+	fixture.packet.header.cpu_id = UINT32_MAX;
+	put(&fixture, add_class(&fixture, "t:mark", NULL, 0), 1000, "", 0);
+	text = read_back(&fixture, PLAIN);
+	assert_int_equal(trace_count(text, "t:mark"), 1);
+	assert_int_equal(trace_count(text, "cpu_id"), 0);
+	free(text);
+	tear_down(&fixture);
+}
+
 static void a_damaged_catalog_makes_no_metadata(void **state)
 {
 	struct rondo_clock_pair pair = {0, NOW_NS};
@@ -582,6 +599,7 @@ int main(void)
 		cmocka_unit_test(holes_between_fields_are_stepped_over),
 		cmocka_unit_test(gaps_are_stepped_over),
 		cmocka_unit_test(packet_context_and_environment_are_shown),
+		cmocka_unit_test(rings_that_are_no_cpus_name_none),
 		cmocka_unit_test(a_damaged_catalog_makes_no_metadata),
 		cmocka_unit_test(ticks_are_wall_time_at_both_ends),
 		cmocka_unit_test(
