@@ -351,6 +351,13 @@ static uint64_t refused_since(const struct ring_streams *streams,
 	return sum;
 }
 
+static uint32_t flags_of(const struct rondo_writer *writer,
+			 const struct rondo_view *view)
+{
+	return view->flags | (writer->snapshot ? RONDO_VIEW_SNAPSHOT : 0) |
+	       (writer->report ? RONDO_VIEW_RECOVERED : 0);
+}
+
 /* What the view tells, and nothing that might have changed in the memory. */
 static void fill_header(const struct rondo_writer *writer,
 			struct rondo_packet *packet,
@@ -368,7 +375,7 @@ static void fill_header(const struct rondo_writer *writer,
 	packet->content_bits = view->content * 8;
 	packet->packet_bits = view->bytes * 8;
 	packet->cpu_id = view->cpu;
-	packet->flags = view->flags;
+	packet->flags = flags_of(writer, view);
 	packet->number = view->number;
 	packet->events_discarded =
 		refused_since(streams, view->lost, packet->refused);

@@ -15,10 +15,12 @@ extern "C" {
 struct rondo_consumer;
 
 /* rondo_view.flags, and the packet's _flags */
-#define RONDO_VIEW_LATE 0x1u	/* out of turn: belongs to the late stream */
-#define RONDO_VIEW_STALLED 0x2u /* quarantined: open records became gaps */
-#define RONDO_VIEW_PEEKED 0x4u	/* a copy of an open sub-buffer */
-#define RONDO_VIEW_DAMAGED 0x8u /* its header made no sense; repaired */
+#define RONDO_VIEW_LATE 0x1u	   /* out of turn: belongs to the late stream */
+#define RONDO_VIEW_STALLED 0x2u	   /* quarantined: open records became gaps */
+#define RONDO_VIEW_PEEKED 0x4u	   /* a copy of an open sub-buffer */
+#define RONDO_VIEW_DAMAGED 0x8u	   /* its header made no sense; repaired */
+#define RONDO_VIEW_SNAPSHOT 0x10u  /* in packets: of rondo_snapshot */
+#define RONDO_VIEW_RECOVERED 0x20u /* in packets: of rondo_recover */
 
 /* A sub-buffer on loan: one CTF packet. */
 struct rondo_view {

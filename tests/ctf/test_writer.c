@@ -758,6 +758,8 @@ static void a_snapshot_of_a_quiet_recorder_has_all_it_holds(void **state)
 	text = trace_read(fixture.directory, PLAIN);
 	assert_in_range(trace_count(text.events, "t:sample"), 450, 700);
 	assert_int_equal(trace_count(text.events, "value = 4999 }"), 1);
+	assert_int_equal(trace_count(text.events, " flags = 16, "),
+			 trace_count(text.events, "t:sample"));
 	trace_free(&text);
 	/* It was taken, and the next one begins anew. */
 	assert_int_equal(record(&fixture, 1, 0), 0);
@@ -1284,6 +1286,7 @@ static void recovery_leaves_the_memory_as_it_was(void **state)
 		assert_string_equal(report.why, "");
 		events = trace_read_clean(dead.directory, PLAIN);
 		assert_int_equal(count_ascending(events, 0, 0), 300);
+		assert_int_equal(trace_count(events, " flags = 32, "), 300);
 		free(events);
 		trace_remove(dead.directory);
 	}
