@@ -385,6 +385,21 @@ static void put_enum(struct text *text, const struct rondo_field *field)
 	put(text, " }");
 }
 
+/* Whether one of the first count fields is called so, as readers show it or as
+ * it would be written: babeltrace2 compares each with the other. */
+static bool is_in_the_way(const struct rondo_event_class *event_class,
+			  uint32_t count, bool as_shown, const char *name)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const char *other = event_class->fields[i].name;
+
+		if ((as_shown && !strcmp(other, name)) ||
+		    (other[0] == '_' && !strcmp(other + 1, name)))
+			return true;
+	}
+	return false;
+}
+
 /* A name that no field of the class has, as readers show it. */
 static void put_pad_name(struct text *text,
 			 const struct rondo_event_class *event_class,
@@ -392,16 +407,29 @@ static void put_pad_name(struct text *text,
 {
 	char name[64];
 	int used = snprintf(name, 32, "pad%llu", (unsigned long long)offset);
-	uint32_t i = 0;
 
-	while (i < event_class->field_count) {
-		if (strcmp(event_class->fields[i++].name, name))
-			continue;
+	while (used < (int)sizeof(name) - 1 &&
+	       is_in_the_way(event_class, event_class->field_count, true,
+			     name)) {
 		name[used++] = '_';
 		name[used] = 0;
-		i = 0;
-		if (used == (int)sizeof(name) - 1)
-			break;
+	}
+	put(text, "_%s", name);
+}
+
+/* The name of a field; behind one that has an underscore more, with a number. */
+static void put_name(struct text *text,
+		     const struct rondo_event_class *event_class,
+		     uint32_t index)
+{
+	char name[512];
+	int used = snprintf(name, 256, "%s", event_class->fields[index].name);
+	uint32_t count = index;
+
+	while (used < 480 &&
+	       is_in_the_way(event_class, count, count != index, name)) {
+		used += snprintf(name + used, 16, "_%u", index);
+		count = event_class->field_count;
 	}
 	put(text, "_%s", name);
 }
@@ -431,16 +459,34 @@ static void put_hole(struct text *text, const struct rondo_map *map,
 	put(text, "[%llu];\n", (unsigned long long)(offset - end));
 }
 
-static void put_field(struct text *text, const struct rondo_field *field)
+static void put_length(struct text *text,
+		       const struct rondo_event_class *event_class,
+		       const char *name)
 {
+	uint32_t i = 0;
+
+	while (strcmp(event_class->fields[i].name, name) != 0)
+		i++;
+	put(text, "[");
+	put_name(text, event_class, i);
+	put(text, "]");
+}
+
+static void put_field(struct text *text,
+		      const struct rondo_event_class *event_class,
+		      uint32_t index)
+{
+	const struct rondo_field *field = &event_class->fields[index];
+
 	put(text, "\t\t");
 	if (field->type == RONDO_FIELD_ENUM)
 		put_enum(text, field);
 	else
 		put(text, "%s", type_name(field->type));
-	put(text, " _%s", field->name);
+	put(text, " ");
+	put_name(text, event_class, index);
 	if (field->type == RONDO_FIELD_SEQUENCE)
-		put(text, "[_%s]", field->length_field);
+		put_length(text, event_class, field->length_field);
 	else if (field->type == RONDO_FIELD_BYTES || field->count > 1)
 		put(text, "[%u]", field->count);
 	put(text, ";\n");
@@ -462,7 +508,7 @@ static void put_event(struct text *text, const struct rondo_map *map,
 
 		if (!inlined)
 			put_hole(text, map, event_class, end, field);
-		put_field(text, field);
+		put_field(text, event_class, i);
 		inlined = inlined || rondo_field_is_inline(field->type);
 		end = field->offset + (uint64_t)rondo_field_bytes(field->type) *
 					      rondo_field_elements(field);

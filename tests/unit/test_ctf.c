@@ -338,6 +338,34 @@ static void packet_context_and_environment_are_shown(void **state)
 	tear_down(&fixture);
 }
 
+static void names_may_differ_by_an_underscore(void **state)
+{
+	static const struct rondo_field fields[] = {
+		{.name = "_x", .type = RONDO_FIELD_U8},
+		{.name = "x", .type = RONDO_FIELD_U8, .offset = 1},
+		{.name = "_pad2", .type = RONDO_FIELD_U8, .offset = 5},
+		{.name = "bytes",
+		 .type = RONDO_FIELD_SEQUENCE,
+		 .length_field = "x"},
+	};
+	const char payload[] = {7, 2, 0, 0, 0, 9, 3, 4};
+	struct fixture fixture;
+	char *text;
+
+	(void)state;
+	set_up(&fixture, 0, RONDO_CLOCK_MONOTONIC);
+	put(&fixture,
+	    add_class(&fixture, "t:alike", fields, TEST_COUNT(fields)), 1000,
+	    payload, sizeof(payload));
+	text = read_back(&fixture, PLAIN);
+	assert_int_equal(trace_count(text, "{ _x = 7, x_1 = 2, "), 1);
+	assert_int_equal(trace_count(text, "_pad2 = 9, bytes = [ [0] = 3, "
+					   "[1] = 4 ] }"),
+			 1);
+	free(text);
+	tear_down(&fixture);
+}
+
 static void rings_that_are_no_cpus_name_none(void **state)
 {
 	struct fixture fixture;
@@ -599,6 +627,7 @@ int main(void)
 		cmocka_unit_test(holes_between_fields_are_stepped_over),
 		cmocka_unit_test(gaps_are_stepped_over),
 		cmocka_unit_test(packet_context_and_environment_are_shown),
+		cmocka_unit_test(names_may_differ_by_an_underscore),
 		cmocka_unit_test(rings_that_are_no_cpus_name_none),
 		cmocka_unit_test(a_damaged_catalog_makes_no_metadata),
 		cmocka_unit_test(ticks_are_wall_time_at_both_ends),
