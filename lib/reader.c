@@ -164,8 +164,7 @@ struct parcel {
 	char *data;
 	uint64_t content; /* bytes */
 	uint64_t number;
-	uint64_t offset;  /* in the memfd, or UINT64_MAX */
-	uint64_t damaged; /* bytes that are a gap now */
+	uint64_t offset; /* in the memfd, or UINT64_MAX */
 	uint32_t pages;
 	uint32_t flags; /* RONDO_VIEW_* */
 };
@@ -272,7 +271,6 @@ static void ship(const struct rondo_reader *reader, struct parcel *parcel,
 	memcpy(out->lost, packet->refused, sizeof(out->lost));
 	out->offset = parcel->offset;
 	out->flags = parcel->flags;
-	out->damaged = parcel->damaged;
 	out->pages = parcel->pages;
 	out->header_bytes_ = map->header_bytes;
 }
@@ -641,7 +639,6 @@ static void tidy(const struct rondo_reader *reader, struct parcel *parcel,
 	const struct rondo_found *last = &copied->last;
 
 	rondo_walk_copy(walk, parcel->data, copied);
-	parcel->damaged = copied->skipped;
 	if (content && !last->gap && !last->open &&
 	    rondo_align(last->next, map->header_bytes) ==
 		    rondo_align(content, map->header_bytes))
@@ -712,6 +709,7 @@ static void ship_stalled(struct rondo_reader *reader, struct parcel *parcel,
 	struct rondo_copied copied;
 
 	tidy_closed(reader, parcel, &copied);
+	view.damaged = copied.skipped;
 	set_state(reader, parcel->pages,
 		  state_with(RONDO_PAGES_QUARANTINED, parcel->number));
 	remember(reader, parcel->number, parcel->pages,
@@ -854,9 +852,9 @@ static bool only_grew(const struct rondo_map *map, uint64_t before,
 	       (before & RONDO_GEN_MASK) == (now & RONDO_GEN_MASK);
 }
 
-/* A copy of a sub-buffer up to head. */
-static void tidy_open(const struct rondo_reader *reader, uint64_t head,
-		      struct parcel *parcel)
+/* A copy of a sub-buffer up to head. Returns the bytes that made no sense. */
+static uint64_t tidy_open(const struct rondo_reader *reader, uint64_t head,
+			  struct parcel *parcel)
 {
 	const struct rondo_map *map = reader->map;
 	const uint64_t mask = map->subbuf_bytes - 1;
@@ -873,6 +871,7 @@ static void tidy_open(const struct rondo_reader *reader, uint64_t head,
 	     &copied);
 	end_now(reader, packet, &copied.last);
 	packet->packet_seq_num = rondo_load_relaxed(&reader->ring->shipped);
+	return copied.skipped;
 }
 
 /* Copies up to head. LOST_RACE: somebody wrote to that meanwhile. */
@@ -918,7 +917,7 @@ static int peek_once(const struct rondo_reader *reader, char *buffer,
 		return -EAGAIN;
 	if (!is_open_for(map, slot, head) || copy_open(reader, head, &parcel))
 		return LOST_RACE;
-	tidy_open(reader, head, &parcel);
+	view.damaged = tidy_open(reader, head, &parcel);
 	ship(reader, &parcel, &view);
 	*out = view;
 	return 0;
