@@ -635,7 +635,7 @@ static int dead_copy(const struct world *world)
 	HOSTILE_REQUIRE(write(fd, map->base, map->bytes) ==
 			(ssize_t)map->bytes);
 	unlink(path);
-	zero(fd, offsetof(struct rondo_superblock, pid_start));
+	zero(fd, offsetof(struct rondo_superblock, pid));
 	zero(fd, (uint64_t)((char *)map->wait - (char *)map->base) +
 			 offsetof(struct rondo_wait, consumer));
 	return fd;
