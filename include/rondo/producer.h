@@ -189,16 +189,21 @@ rondo_copy_ends(char *to, const char *from, size_t bytes, size_t unit)
 static inline __attribute__((always_inline)) __attribute__((unused)) void
 rondo_copy_piece(char *to, const char *from, size_t bytes)
 {
-	if (bytes - 8 <= 8)
+	if (bytes - 8 <= 8) {
 		rondo_copy_ends(to, from, bytes, 8);
-	else if (bytes - 16 <= 16)
+	} else if (bytes - 16 <= 16) {
 		rondo_copy_ends(to, from, bytes, 16);
-	else if (bytes - 32 <= 32)
+	} else if (bytes - 32 <= 32) {
 		rondo_copy_ends(to, from, bytes, 32);
-	else if (bytes - 4 <= 4)
+	} else if (bytes - 4 <= 4) {
 		rondo_copy_ends(to, from, bytes, 4);
-	else if (bytes)
+	} else if (bytes > 3) {
 		memcpy(to, from, bytes);
+	} else if (bytes) { /* one to three: first, middle, last */
+		to[0] = from[0];
+		to[bytes / 2] = from[bytes / 2];
+		to[bytes - 1] = from[bytes - 1];
+	}
 }
 
 RONDO_INLINE int rondo_reserve(struct rondo_channel *channel, uint16_t event_id,

@@ -237,15 +237,16 @@ static void written(struct entry *entry, int result)
 static void write_in_pieces(int (*writev)(struct rondo_channel *, uint16_t,
 					  const struct iovec *, int))
 {
-	struct entry *entry = to_write(76);
-	char payload[80];
-	struct iovec pieces[6] = {{payload, 12},      {payload + 12, 0},
+	struct entry *entry = to_write(146);
+	char payload[152];
+	struct iovec pieces[7] = {{payload, 12},      {payload + 12, 0},
 				  {payload + 12, 1},  {payload + 13, 40},
-				  {payload + 53, 18}, {payload + 71, 5}};
+				  {payload + 53, 18}, {payload + 71, 5},
+				  {payload + 76, 70}};
 
 	entry->record.data = payload;
-	stage_fill(entry, 76);
-	written(entry, writev(stage->channel, stage->id, pieces, 6));
+	stage_fill(entry, 146);
+	written(entry, writev(stage->channel, stage->id, pieces, 7));
 }
 
 static void write_whole(int (*write)(struct rondo_channel *, uint16_t,
