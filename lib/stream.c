@@ -99,6 +99,18 @@ static int write_all(int fd, const char *data, uint64_t bytes)
 	return 0;
 }
 
+/* Of its own file, which is still open. */
+static void cut_off(struct rondo_stream *stream)
+{
+	if (!rondo_os_truncate(stream->fd, stream->bytes))
+		stream->torn = false;
+	/* Without a packet it is no stream, and is made anew. */
+	if (stream->bytes || stream->torn || rondo_os_unlink(stream->path))
+		return;
+	rondo_os_close(stream->fd);
+	rondo_stream_init(stream, stream->path);
+}
+
 int rondo_stream_append(struct rondo_stream *stream, const void *packet,
 			uint64_t bytes)
 {
@@ -115,9 +127,8 @@ int rondo_stream_append(struct rondo_stream *stream, const void *packet,
 		return 0;
 	}
 	stream->torn = true;
-	if (same_file(stream->fd, &stream->id) > 0 &&
-	    !rondo_os_truncate(stream->fd, stream->bytes))
-		stream->torn = false;
+	if (same_file(stream->fd, &stream->id) > 0)
+		cut_off(stream);
 	return result;
 }
 

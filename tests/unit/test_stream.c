@@ -158,6 +158,35 @@ static void what_could_not_be_cut_off_is_cut_off_before_the_next(void **state)
 	assert_packets(2);
 }
 
+static void a_file_without_a_packet_does_not_stay(void **state)
+{
+	const int64_t full[] = {100, -ENOSPC};
+
+	(void)state;
+	answer(full, TEST_COUNT(full));
+	assert_int_equal(append(), -ENOSPC);
+	assert_int_equal(access(path, F_OK), -1);
+	answer(full, TEST_COUNT(full));
+	truncate_fails = 1;
+	assert_int_equal(append(), -ENOSPC);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(append(), 0);
+	assert_packets(1);
+}
+
+static void closing_removes_a_file_without_a_packet(void **state)
+{
+	const int64_t full[] = {100, -ENOSPC};
+
+	(void)state;
+	answer(full, TEST_COUNT(full));
+	truncate_fails = 1;
+	assert_int_equal(append(), -ENOSPC);
+	assert_int_equal(access(path, F_OK), 0);
+	rondo_stream_close(&stream);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 static void a_file_that_is_gone_is_not_made_anew(void **state)
 {
 	(void)state;
@@ -240,6 +269,8 @@ int main(void)
 		TEST(what_was_traced_is_its_owners_alone),
 		TEST(what_a_failed_write_left_is_cut_off),
 		TEST(what_could_not_be_cut_off_is_cut_off_before_the_next),
+		TEST(a_file_without_a_packet_does_not_stay),
+		TEST(closing_removes_a_file_without_a_packet),
 		TEST(a_file_that_is_gone_is_not_made_anew),
 		TEST(somebody_elses_file_is_not_written_to),
 		TEST(a_file_that_cannot_be_told_from_others_is_not_used),
