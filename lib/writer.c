@@ -8,6 +8,10 @@
  * The trace can be read at any moment, also after a crash: packets are whole,
  * and a class is in the metadata before the first packet that may hold it.
  *
+ * What could not be written may have room a moment later (a full disk). Then
+ * the packet stays on loan, and comes before all others when it is tried again;
+ * nothing else is taken meanwhile, so the order is the same as without.
+ *
  * Numbers in the files: packet_seq_num is the consumer's and 1, so that there
  * is one for an empty packet before the first; events_discarded begins at 0
  * when the writer is opened, and late streams leave it at 0, since the main
@@ -35,6 +39,7 @@
 #define DRAIN_NS INT64_C(1000000) /* between looks at stragglers */
 #define DRAIN_AT_ONCE 64	  /* sub-buffers on loan */
 #define SNAPSHOT_TRIES 8
+#define RETRY_NS INT64_C(100000000) /* the thread's, between tries that fail */
 /* Beyond it counts are damage; readers take the largest for none at all. */
 #define COUNT_MAX (UINT64_MAX >> 8)
 
@@ -63,6 +68,17 @@ struct told {
 	char *catalog;
 };
 
+/*
+ * A packet on its way to its stream. What is written of it is made once,
+ * however often that is tried, so that it has one number and is counted once.
+ */
+struct outgoing {
+	struct rondo_view loan;
+	struct rondo_view own; /* as it is written; from loan or from copy */
+	bool mended;
+	bool kept; /* for the next step: what made it fail may pass */
+};
+
 struct rondo_writer {
 	struct rondo_control *control;
 	struct rondo_consumer *consumer;
@@ -73,6 +89,7 @@ struct rondo_writer {
 	uint64_t told_classes;	     /* in the metadata on disk */
 	uint64_t refused; /* class_count that came with a damaged catalog */
 	char *copy;	  /* room for a sub-buffer, when others may write */
+	struct outgoing outgoing;
 	struct rondo_clock_pair begin;
 	struct rondo_writer_stats stats; /* by relaxed stores, for any reader */
 	int first_error;		 /* of those that cost a packet */
@@ -83,7 +100,7 @@ struct rondo_writer {
 	bool threaded;
 	bool same_boot;	 /* as when the channel was created */
 	bool same_clock; /* it has only gone forward since then */
-	uint32_t stop;	 /* the thread shall end */
+	uint32_t stop;	 /* the thread shall end, which rests on this */
 	pthread_t thread;
 };
 
@@ -140,10 +157,32 @@ static int replace_metadata(const struct rondo_writer *writer, const char *text)
 	return result;
 }
 
+/* What may go well a moment later, and is about no one file. */
+static bool passes(int error)
+{
+	switch (error) {
+	case -ENOSPC:
+	case -EDQUOT:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -EINTR:
+	case -EAGAIN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void tell_error(struct rondo_writer *writer, int error)
+{
+	rondo_store_relaxed(&writer->stats.last_error, error);
+}
+
 /* A packet, or part of the metadata, is lost. */
 static void note_error(struct rondo_writer *writer, int error)
 {
-	rondo_store_relaxed(&writer->stats.last_error, error);
+	tell_error(writer, error);
 	if (!writer->first_error)
 		writer->first_error = error;
 }
@@ -534,29 +573,40 @@ static struct rondo_view own_view(const struct rondo_writer *writer,
 
 /* What a reader finds in a packet that was mended. */
 static void report_records(struct rondo_report *report,
-			   const struct rondo_view *view, uint64_t content)
+			   const struct rondo_view *view)
 {
-	struct rondo_view mended = *view;
 	struct rondo_item item = {.next_ = 0};
 
-	mended.content = content;
-	while (rondo_view_next(&mended, &item) > 0)
+	while (rondo_view_next(view, &item) > 0)
 		report->records++;
 	report->damaged_bytes += view->damaged;
 }
 
-static int write_view(struct rondo_writer *writer,
-		      const struct rondo_view *loan)
+/* Once; also when the metadata had no room for its classes before. */
+static void mend(struct rondo_writer *writer, struct outgoing *outgoing)
 {
-	const struct rondo_view own = own_view(writer, loan), *view = &own;
-	struct rondo_packet *packet = (struct rondo_packet *)(void *)view->data;
+	struct rondo_view *view = &outgoing->own;
 	struct rondo_contents contents = {
-		.data = (char *)packet,
+		.data = (char *)(uintptr_t)view->data,
 		.bytes = view->bytes,
 		.content = view->content,
 		.time_begin = view->time_begin,
 		.time_end = view->time_end,
 	};
+
+	if (outgoing->mended)
+		return;
+	count(&writer->stats.malformed,
+	      rondo_packet_mend(writer->schema, &contents));
+	view->content = contents.content;
+	outgoing->mended = true;
+}
+
+/* All of what is on its way, or nothing; it may be tried again. */
+static int write_outgoing(struct rondo_writer *writer)
+{
+	const struct rondo_view *view = &writer->outgoing.own;
+	struct rondo_packet *packet = (struct rondo_packet *)(void *)view->data;
 	int result = complete_metadata(writer);
 
 	if (result) {
@@ -564,16 +614,14 @@ static int write_view(struct rondo_writer *writer,
 			count_turn(writer, view);
 		return result;
 	}
-	count(&writer->stats.malformed,
-	      rondo_packet_mend(writer->schema, &contents));
+	mend(writer, &writer->outgoing);
 	fill_header(writer, packet, view);
-	packet->content_bits = contents.content * 8;
 	if (in_turn(&writer->rings[view->ring], view))
 		result = append_main(writer, view, packet);
 	else
 		result = append_late(writer, view, packet);
 	if (!result && writer->report)
-		report_records(writer->report, view, contents.content);
+		report_records(writer->report, view);
 	return result;
 }
 
@@ -584,36 +632,87 @@ static void note_lost_packet(struct rondo_writer *writer, int error)
 	note_error(writer, error);
 }
 
-static int write_and_release(struct rondo_writer *writer,
-			     struct rondo_view *view)
+/* Its loan was taken. */
+static void begin_outgoing(struct rondo_writer *writer)
 {
-	int result = write_view(writer, view);
+	struct outgoing *outgoing = &writer->outgoing;
 
+	outgoing->own = own_view(writer, &outgoing->loan);
+	outgoing->mended = false;
+}
+
+/* It is written, or lost. */
+static void end_outgoing(struct rondo_writer *writer, int result)
+{
 	if (result)
 		note_lost_packet(writer, result);
 	else
 		count(&writer->stats.packets, 1);
-	rondo_consumer_release(writer->consumer, view);
+	writer->outgoing.kept = false;
+	rondo_consumer_release(writer->consumer, &writer->outgoing.loan);
+}
+
+/* Where no step comes that it could wait for: at once again, and once. */
+static void write_last(struct rondo_writer *writer)
+{
+	int result = write_outgoing(writer);
+
+	if (passes(result))
+		result = write_outgoing(writer);
+	end_outgoing(writer, result);
+}
+
+static int write_or_keep(struct rondo_writer *writer)
+{
+	int result = write_outgoing(writer);
+
+	writer->outgoing.kept = passes(result);
+	if (writer->outgoing.kept)
+		tell_error(writer, result);
+	else
+		end_outgoing(writer, result);
 	return result;
 }
 
-/* Takes and writes what is ready, up to as much as the channel holds. */
+/* 1: there is one, before all others what was kept; or as take. */
+static int next_outgoing(struct rondo_writer *writer)
+{
+	int result;
+
+	if (writer->outgoing.kept)
+		return 1;
+	result = rondo_consumer_take(writer->consumer, &writer->outgoing.loan);
+	if (result)
+		return result;
+	begin_outgoing(writer);
+	return 1;
+}
+
+/* Takes and writes what is ready, up to as much as the channel holds. What is
+ * kept is ready whatever else is, and nothing is taken behind it. */
 static int step(struct rondo_writer *writer, int64_t timeout_ns)
 {
 	const struct rondo_map *map = map_of(writer);
 	uint64_t left = (uint64_t)map->ring_count * map->count;
-	int packets = 0, error = 0;
-	struct rondo_view view;
-	int result = rondo_consumer_wait(writer->consumer, timeout_ns);
+	int packets = 0, error = 0, next = 0;
+	int result = rondo_consumer_wait(
+		writer->consumer, writer->outgoing.kept ? 0 : timeout_ns);
 
 	if (result < 0)
 		return result;
-	while (left-- && !rondo_consumer_take(writer->consumer, &view)) {
-		result = write_and_release(writer, &view);
+	while (left-- && (next = next_outgoing(writer)) > 0) {
+		result = write_or_keep(writer);
 		if (result)
 			error = result;
 		else
 			packets++;
+		if (writer->outgoing.kept)
+			break;
+	}
+	/* A stalled one waits in its slot until it can be copied. */
+	if (next == -ENOMEM) {
+		error = next;
+		tell_error(writer, error);
 	}
 	return error ? error : packets;
 }
@@ -662,8 +761,11 @@ static bool drain_ring(struct rondo_writer *writer, uint32_t ring)
 		writer->rings[ring].left--;
 		taken++;
 	}
-	for (uint32_t i = 0; i < taken; i++)
-		write_and_release(writer, &views[i]);
+	for (uint32_t i = 0; i < taken; i++) {
+		writer->outgoing.loan = views[i];
+		begin_outgoing(writer);
+		write_last(writer);
+	}
 	return taken != 0;
 }
 
@@ -757,6 +859,8 @@ static void finish(struct rondo_writer *writer)
 	uint32_t ring;
 	int result;
 
+	if (writer->outgoing.kept)
+		write_last(writer);
 	if (writer->snapshot)
 		drain_recorder(writer);
 	else
@@ -963,8 +1067,11 @@ static void *run(void *argument)
 {
 	struct rondo_writer *writer = argument;
 
-	while (!rondo_load_relaxed(&writer->stop))
-		step(writer, -1);
+	while (!rondo_load_relaxed(&writer->stop)) {
+		/* Not at once again: no room comes of trying. */
+		if (passes(step(writer, -1)))
+			rondo_os_futex_wait(&writer->stop, 0, RETRY_NS);
+	}
 	return NULL;
 }
 
@@ -991,6 +1098,7 @@ RONDO_API int rondo_writer_stop(struct rondo_writer *writer)
 		return 0;
 	rondo_store_relaxed(&writer->stop, 1);
 	rondo_consumer_wake(writer->consumer);
+	rondo_os_futex_wake(&writer->stop, 1);
 	rondo_os_thread_join(writer->thread);
 	writer->threaded = false;
 	return 0;

@@ -20,8 +20,9 @@ struct rondo_writer_stats {
 	uint64_t bytes;
 	uint64_t late_packets; /* to the stream files of those out of turn */
 	uint64_t malformed; /* records that became gaps: not as their class says */
-	uint64_t write_errors; /* packets that a full disk or the like cost */
-	int32_t last_error;    /* negative errno of the last of them */
+	uint64_t write_errors; /* packets that an error cost for good */
+	int32_t last_error; /* negative errno of the last, or the last that kept
+			     * a packet waiting; 0: there was none */
 	uint32_t reserved32_;
 	uint64_t reserved_[4];
 };
@@ -49,9 +50,15 @@ RONDO_API int rondo_writer_open(struct rondo_channel *channel,
 
 /*
  * Waits up to timeout_ns for sub-buffers and writes all that are ready.
- * Whole packets only: what a full disk cuts is truncated away, counted, and
- * the step returns the error; the next step goes on. The trace can be read
- * after each step, and after a crash.
+ * Whole packets only: what an error cuts is truncated away. The trace can be
+ * read after each step, and after a crash.
+ *
+ * Where the error may pass (-ENOSPC, -EDQUOT, -ENOMEM, -EMFILE, -ENFILE,
+ * -EINTR, -EAGAIN), nothing is lost by it: the step ends with it, and the next
+ * one, which does not wait, writes that packet before all others. Pause before
+ * it. Meanwhile what comes stays in the rings, which refuse, or overwrite, and
+ * count what they have no room for. Any other error costs its packet, which
+ * readers are told of; the step goes on to the next, and returns the error.
  *
  * A record's payload must be as its class says: the C struct (with or without
  * the padding at its end), then the strings and sequences. One that is not
@@ -70,8 +77,8 @@ RONDO_API int rondo_writer_step(struct rondo_writer *writer,
 
 /*
  * A thread that steps until rondo_writer_stop, all signals blocked in it. It
- * sleeps until something is ready. stop waits for the step it is in; none is
- * running: fine.
+ * sleeps until something is ready, and 100 ms after an error that may pass.
+ * stop waits for the step it is in, not for that; none is running: fine.
  *
  * Results: 0; -EALREADY; -ESHUTDOWN a child of fork; what pthread_create(3)
  *   returns.
@@ -92,8 +99,10 @@ RONDO_API int rondo_writer_stats(const struct rondo_writer *writer,
 /*
  * Flushes the channel, writes what is left, measures the clock once more,
  * completes the metadata and closes. NULL is fine. For records that are still
- * open it waits up to twice stall_ms. In a child of fork it gives memory and
- * descriptors back and leaves the trace to the parent.
+ * open it waits up to twice stall_ms. What a step could not write is tried
+ * again, and no packet more than twice: what has no room then is lost. In a
+ * child of fork it gives memory and descriptors back and leaves the trace to
+ * the parent.
  *
  * Results: 0; the first error, as of rondo_writer_step, that cost a packet or
  *   the last metadata; -EPROTO the channel's classes were damaged meanwhile: the

@@ -1052,22 +1052,108 @@ static int fill_the_disk(void)
 	return 0;
 }
 
-static int start_on_a_full_disk(void)
+/* What others wrote until there was no room. */
+static void put_filler(const struct fixture *fixture)
 {
-	struct fixture fixture;
 	char path[700];
 
-	if (!set_up_on_small_disk(&fixture))
-		return TEST_SKIP;
-	snprintf(path, sizeof(path), "%s/filler", fixture.scratch);
+	snprintf(path, sizeof(path), "%s/filler", fixture->scratch);
 	assert_int_not_equal(
 		trace_shell("dd if=/dev/zero of='%s' bs=1k 2>'%s.err'", path,
 			    path),
 		0);
+}
+
+static void remove_filler(const struct fixture *fixture)
+{
+	assert_int_equal(trace_shell("rm '%s'/filler*", fixture->scratch), 0);
+}
+
+static bool has_empty_files(const struct fixture *fixture)
+{
+	return trace_shell("test -z \"$(find '%s' -size 0)\"",
+			   fixture->directory) != 0;
+}
+
+static int start_on_a_full_disk(void)
+{
+	struct fixture fixture;
+
+	if (!set_up_on_small_disk(&fixture))
+		return TEST_SKIP;
+	put_filler(&fixture);
 	assert_int_equal(step_500(&fixture), -ENOSPC);
+	assert_false(has_empty_files(&fixture));
 	assert_int_equal(rondo_writer_close(fixture.writer), -ENOSPC);
-	return 0 != trace_shell("test -z \"$(find '%s' -size 0)\"",
-				fixture.directory);
+	assert_false(has_empty_files(&fixture));
+	return 0;
+}
+
+/* What babeltrace2 finds at this moment, of which nothing is lost. */
+static uint64_t count_samples(const struct fixture *fixture)
+{
+	char other[512], copy[600];
+	uint64_t count;
+	char *events;
+
+	trace_scratch(other);
+	snprintf(copy, sizeof(copy), "%s/trace", other);
+	assert_int_equal(
+		trace_shell("cp -r '%s' '%s'", fixture->directory, copy), 0);
+	events = trace_read_clean(copy, PLAIN);
+	count = count_ascending(events, 0, 0);
+	free(events);
+	trace_remove(other);
+	return count;
+}
+
+/* Full at the first packet; after some; and when a class is to be told. */
+static int wait_for_room(void)
+{
+	struct rondo_writer_stats stats;
+	struct fixture fixture;
+	uint64_t value = 0, written = 0;
+
+	if (!set_up_on_small_disk(&fixture))
+		return TEST_SKIP;
+	for (int round = 0; round < 3; round++) {
+		put_filler(&fixture);
+		if (round == 2)
+			add_class(fixture.channel, "t:later", NULL, 0);
+		/* The ring has room for it all. */
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(step_with(&fixture, &value), -ENOSPC);
+		if (round)
+			assert_int_equal(count_samples(&fixture), written);
+		remove_filler(&fixture);
+		assert_int_equal(step_with(&fixture, &value), 4);
+		written = value;
+		assert_int_equal(count_samples(&fixture), written);
+	}
+	rondo_writer_stats(fixture.writer, &stats);
+	assert_int_equal(stats.packets, 12);
+	assert_int_equal(stats.write_errors, 0);
+	assert_int_equal(stats.last_error, -ENOSPC);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(count_samples(&fixture), value);
+	return 0;
+}
+
+/* Nothing is recorded any more, and no step comes. */
+static int close_with_room_again(void)
+{
+	struct fixture fixture;
+	uint64_t value = 0;
+
+	if (!set_up_on_small_disk(&fixture))
+		return TEST_SKIP;
+	put_filler(&fixture);
+	assert_int_equal(step_with(&fixture, &value), -ENOSPC);
+	assert_int_equal(rondo_channel_stop(fixture.channel), 0);
+	remove_filler(&fixture);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(count_samples(&fixture), value);
+	return 0;
 }
 
 /* Of a child that returned what it returned; a failed assertion is 1. */
@@ -1108,6 +1194,18 @@ static void a_full_disk_leaves_no_empty_file(void **state)
 {
 	(void)state;
 	in_a_child(start_on_a_full_disk);
+}
+
+static void what_a_full_disk_refused_is_written_when_it_has_room(void **state)
+{
+	(void)state;
+	in_a_child(wait_for_room);
+}
+
+static void closing_writes_what_waited_for_room(void **state)
+{
+	(void)state;
+	in_a_child(close_with_room_again);
 }
 
 static void a_child_of_fork_leaves_the_trace_alone(void **state)
@@ -1613,6 +1711,212 @@ static void the_thread_rests_while_the_channel_is_stopped(void **state)
 	tear_down(&fixture);
 }
 
+/* ---- what fails for a while ---- */
+
+static bool disk_is_full;
+static uint32_t tries, rests, restless;
+
+/* No room in any file; and what the thread does between two tries. */
+static enum rondo_os_fate refuse_writes(const struct rondo_os_site *site,
+					int *out_error)
+{
+	if (strstr(site->call, "FUTEX_WAIT"))
+		(void)rondo_add_fetch(&rests, 1);
+	if (!strstr(site->call, "SYS_write,") ||
+	    !rondo_load_relaxed(&disk_is_full))
+		return RONDO_OS_CALL;
+	if (rondo_load_relaxed(&tries) && !rondo_exchange(&rests, 0u))
+		(void)rondo_add_fetch(&restless, 1);
+	(void)rondo_add_fetch(&tries, 1);
+	*out_error = ENOSPC;
+	return RONDO_OS_REFUSE;
+}
+
+static void fill_disk(void)
+{
+	tries = rests = restless = 0;
+	rondo_store_relaxed(&disk_is_full, true);
+	rondo_testpoint_os = refuse_writes;
+}
+
+static void the_thread_rests_while_the_disk_is_full(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct fixture fixture;
+	uint64_t value = 0, refused;
+	char *events;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	fill_disk();
+	assert_int_equal(rondo_writer_start(fixture.writer), 0);
+	/* Until its packets have nowhere to go. */
+	while (record(&fixture, 0, value) == 0)
+		value++;
+	while (rondo_load_relaxed(&tries) < 3)
+		sched_yield();
+	refused = refused_of(&fixture);
+	assert_true(refused > 0);
+	assert_int_equal(rondo_writer_stop(fixture.writer), 0);
+	assert_int_equal(restless, 0);
+	assert_int_equal(packets_of(&fixture), 0);
+	/* Also of what it finds when it starts. */
+	rondo_store_relaxed(&disk_is_full, false);
+	assert_int_equal(rondo_writer_start(fixture.writer), 0);
+	while (packets_of(&fixture) < 3)
+		sched_yield();
+	assert_int_equal(record(&fixture, 0, value), 0);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	rondo_testpoint_os = NULL;
+	events = read_with_losses(fixture.directory, refused, 0);
+	assert_int_equal(count_ascending(events, 0, 0), value + 1);
+	free(events);
+	tear_down(&fixture);
+}
+
+/* Three steps in vain, then one that writes so many packets. */
+static void write_at_last(struct fixture *fixture, int packets)
+{
+	struct rondo_writer_stats stats;
+	int result;
+
+	fill_disk();
+	for (int i = 0; i < 3; i++) {
+		do
+			result = rondo_writer_step(fixture->writer,
+						   SECOND / 100);
+		while (!result);
+		assert_int_equal(result, -ENOSPC);
+	}
+	rondo_testpoint_os = NULL;
+	assert_int_equal(rondo_writer_step(fixture->writer, 0), packets);
+	assert_int_equal(rondo_writer_stats(fixture->writer, &stats), 0);
+	assert_int_equal(stats.packets, packets);
+	assert_int_equal(stats.malformed, 1);
+	assert_int_equal(stats.write_errors, 0);
+	assert_int_equal(stats.last_error, -ENOSPC);
+}
+
+/* The one in the middle is not as its class says. */
+static void record_three(struct fixture *fixture, uint64_t *value)
+{
+	const char zero[40] = "";
+
+	assert_int_equal(record(fixture, 0, (*value)++), 0);
+	assert_int_equal(rondo_write(fixture->channel, fixture->id, zero,
+				     sizeof(zero)),
+			 0);
+	assert_int_equal(record(fixture, 0, (*value)++), 0);
+}
+
+static void a_stalled_copy_waits_for_room_too(void **state)
+{
+	struct rondo_config config = small_config(0);
+	struct rondo_record stalled;
+	struct fixture fixture;
+	uint64_t value = 0;
+
+	(void)state;
+	pin();
+	config.stall_ms = 1;
+	set_up(&fixture, &config);
+	record_three(&fixture, &value);
+	assert_int_equal(
+		rondo_reserve(fixture.channel, fixture.id, 16, &stalled), 0);
+	memset(stalled.data, 0, 16);
+	rondo_channel_flush(fixture.channel);
+	assert_int_equal(record(&fixture, 0, value++), 0);
+	rondo_channel_flush(fixture.channel);
+	write_at_last(&fixture, 2);
+	rondo_commit(&stalled);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(count_samples(&fixture), value);
+	tear_down(&fixture);
+}
+
+/* What is written of it, a copy here, is made once and has one number. */
+static void what_waits_is_mended_and_numbered_once(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct rondo_channel *attached;
+	struct fixture fixture;
+	uint64_t value = 0;
+
+	(void)state;
+	pin();
+	set_up_channel(&fixture, &config);
+	assert_int_equal(rondo_channel_attach(rondo_channel_fd(fixture.channel),
+					      &attached),
+			 0);
+	assert_int_equal(rondo_writer_open(attached, fixture.directory,
+					   &fixture.writer),
+			 0);
+	record_three(&fixture, &value);
+	rondo_channel_flush(fixture.channel);
+	write_at_last(&fixture, 1);
+	assert_int_equal(step_with(&fixture, &value), 1);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(rondo_channel_destroy(attached), 0);
+	assert_int_equal(count_samples(&fixture), value);
+	tear_down(&fixture);
+}
+
+static enum rondo_os_fate refuse_one_write(const struct rondo_os_site *site,
+					   int *out_error)
+{
+	if (!strstr(site->call, "SYS_write,") || tries++)
+		return RONDO_OS_CALL;
+	*out_error = ENOSPC;
+	return RONDO_OS_REFUSE;
+}
+
+static void one_refusal_costs_a_close_nothing(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct fixture fixture;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	assert_int_equal(record(&fixture, 0, 0), 0);
+	tries = 0;
+	rondo_testpoint_os = refuse_one_write;
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	rondo_testpoint_os = NULL;
+	assert_true(tries > 1);
+	assert_int_equal(count_samples(&fixture), 1);
+	tear_down(&fixture);
+}
+
+static void a_child_of_fork_leaves_what_waits_alone(void **state)
+{
+	const struct rondo_config config = small_config(0);
+	struct fixture fixture;
+	uint64_t value = 0;
+	pid_t child;
+
+	(void)state;
+	pin();
+	set_up(&fixture, &config);
+	fill_disk();
+	assert_int_equal(step_with(&fixture, &value), -ENOSPC);
+	rondo_testpoint_os = NULL;
+	fflush(NULL);
+	child = fork();
+	if (!child) {
+		alarm(TEST_HANG_SECONDS);
+		if (rondo_writer_step(fixture.writer, 0) != -ESHUTDOWN)
+			_exit(2);
+		_exit(rondo_writer_close(fixture.writer) != 0);
+	}
+	assert_int_equal(status_of(child), 0);
+	assert_int_equal(step_with(&fixture, &value), 2);
+	assert_int_equal(rondo_writer_close(fixture.writer), 0);
+	assert_int_equal(count_samples(&fixture), value);
+	tear_down(&fixture);
+}
+
 static volatile sig_atomic_t handled_by;
 
 static void note_thread(int number)
@@ -1737,6 +2041,9 @@ int main(void)
 		cmocka_unit_test(packets_without_metadata_are_lost_packets),
 		cmocka_unit_test(a_full_disk_leaves_whole_packets),
 		cmocka_unit_test(a_full_disk_leaves_no_empty_file),
+		cmocka_unit_test(
+			what_a_full_disk_refused_is_written_when_it_has_room),
+		cmocka_unit_test(closing_writes_what_waited_for_room),
 		cmocka_unit_test(a_child_of_fork_leaves_the_trace_alone),
 		cmocka_unit_test(what_a_dead_program_recorded_is_written),
 		cmocka_unit_test(
@@ -1749,6 +2056,11 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_recovered_says_why),
 		cmocka_unit_test(the_thread_can_be_stopped_and_started),
 		cmocka_unit_test(the_thread_rests_while_the_channel_is_stopped),
+		cmocka_unit_test(the_thread_rests_while_the_disk_is_full),
+		cmocka_unit_test(a_stalled_copy_waits_for_room_too),
+		cmocka_unit_test(what_waits_is_mended_and_numbered_once),
+		cmocka_unit_test(one_refusal_costs_a_close_nothing),
+		cmocka_unit_test(a_child_of_fork_leaves_what_waits_alone),
 		cmocka_unit_test(the_thread_handles_no_signal),
 		cmocka_unit_test(a_signal_ends_a_step),
 		cmocka_unit_test(a_count_of_losses_never_goes_back),
