@@ -639,7 +639,6 @@ void rondo_ring_answer(const struct rondo_place *place)
 
 #ifndef MAX_ASK_LOOKS /* tests that step through each look want fewer */
 #define MAX_ASK_LOOKS 256
-#define IDLE_LOOKS 16 /* a head that stays so long: nobody will answer */
 #define FIRST_LOOKS 6
 #endif
 
@@ -678,15 +677,14 @@ static bool ask_owner(const struct rondo_place *place)
 	const unsigned order = place->control->map.order;
 	struct rondo_ring *ring = place->ring;
 	/* pairs(head) acquire: what is closed is what is seen. */
-	uint64_t first = rondo_load_acquire(&ring->head), head = first;
-	uint64_t number = rondo_head_number(first, order);
+	uint64_t head = rondo_load_acquire(&ring->head);
+	uint64_t number = rondo_head_number(head, order);
 	bool left = false;
 
 	if (rondo_head_mode(head) != RONDO_HEAD_RSEQ || !is_busy(ring, head))
 		return false;
 	for (int looks = 0; looks < MAX_ASK_LOOKS && !left; looks++) {
-		if (rondo_head_mode(head) != RONDO_HEAD_RSEQ ||
-		    (looks == IDLE_LOOKS && head == first))
+		if (rondo_head_mode(head) != RONDO_HEAD_RSEQ)
 			break;
 		rondo_store_relaxed(&ring->asked, 1);
 		rondo_store_relaxed(&ring->hint,
