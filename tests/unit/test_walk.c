@@ -595,13 +595,13 @@ static void a_copy_has_gaps_over_what_makes_no_sense(void **state)
 			struct rondo_walk walk;
 			struct rondo_found found;
 			struct rondo_copied copied;
-			uint64_t covered;
+			uint64_t covered, last;
 
 			put(&from, 2, false, 24, BEGIN);
 			covered = from.at;
 			from.at +=
 				8000; /* longer than one compact gap can be */
-			put(&from, 3, false, 8, BEGIN + 1);
+			last = put(&from, 3, false, 8, BEGIN + 1);
 			walk = walk_of(&from);
 			rondo_walk_copy(&walk, to.data, &copied);
 			assert_int_equal(copied.skipped, 8000);
@@ -616,6 +616,8 @@ static void a_copy_has_gaps_over_what_makes_no_sense(void **state)
 				assert_int_equal(found.offset, covered);
 				covered = found.next;
 			}
+			assert_int_equal(covered, last);
+			assert_int_equal(found.offset, last);
 			assert_int_equal(found.id, 3);
 			assert_int_equal(walk.skipped, 0);
 			free(from.data);
