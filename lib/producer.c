@@ -999,6 +999,7 @@ int rondo_commit_len(struct rondo_record *record, uint32_t used)
 
 	if (used > record->bytes)
 		return -EINVAL;
+	/* Also a shortcut: there is nothing to give back. */
 	if (used == record->bytes || !control)
 		return rondo_commit(record);
 	place_of(control, record->ring_id, &place);

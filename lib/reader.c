@@ -506,7 +506,8 @@ void rondo_reader_look(struct rondo_reader *reader, struct rondo_survey *out)
 	if (out->oldest && rondo_slot_state(out->oldest) == RONDO_SLOT_OPEN &&
 	    rondo_os_monotonic_ns() < reader->deadline)
 		out->readable = 0;
-	/* Whoever is told of these takes them next, counted or not yet. */
+	/* Whoever is told of these takes them next: not by the shortcut, which
+	 * adds up counts that move meanwhile. */
 	if (out->readable)
 		reader->looked_at = 0;
 	reader->settled = !out->oldest || ahead(rondo_slot_number(out->oldest),
@@ -790,6 +791,7 @@ int rondo_reader_take(struct rondo_reader *reader, bool over,
 	    rondo_slot_pages(slot) < rondo_map_page_sets(reader->map) &&
 	    !is_quarantined(reader, slot))
 		result = take_slot(reader, slot, out);
+	/* A shortcut: the look would say the same. */
 	if (result == LOST_RACE && !over && nothing_new(reader))
 		return -EAGAIN;
 	for (int i = 0; result == LOST_RACE && i < MAX_TAKE_TRIES; i++) {
@@ -798,7 +800,8 @@ int rondo_reader_take(struct rondo_reader *reader, bool over,
 		if (!slot && !survey.unfinished)
 			return -ENODATA;
 		/* Delivered, and not behind the head: closed since it was read,
-		 * which the next look sees; or damage. */
+		 * which the next look sees; or damage, of which nothing will
+		 * ever come: no reason to ask again. */
 		if (!slot && over && survey.readable)
 			continue;
 		if (!slot)
@@ -913,6 +916,7 @@ static int peek_once(const struct rondo_reader *reader, char *buffer,
 		.flags = RONDO_VIEW_PEEKED,
 	};
 
+	/* Nor would a copy of it hold a header: only what buffer held before. */
 	if (!(rondo_head_position(head) & (map->subbuf_bytes - 1)))
 		return -EAGAIN;
 	if (!is_open_for(map, slot, head) || copy_open(reader, head, &parcel))

@@ -838,11 +838,12 @@ static uint64_t fingerprint(const struct rondo_channel *channel)
 static int end_what_is_open(void *argument)
 {
 	struct rondo_record *open = argument;
-	struct rondo_record copy = *open;
+	struct rondo_record copy = *open, shorter = *open;
 
 	memset(open->data, 'c', open->bytes);
 	TEST_CHILD_CHECK(rondo_commit(open) == 0);
 	TEST_CHILD_CHECK(rondo_discard(&copy) == 0);
+	TEST_CHILD_CHECK(rondo_commit_len(&shorter, 0) == 0);
 	return 0;
 }
 

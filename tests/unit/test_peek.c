@@ -154,6 +154,47 @@ static void a_peek_says_why_it_cannot(void **state)
 	consume_end(&c);
 }
 
+/* Peeks where the next sub-buffer is claimed, and the head has not come to it:
+ * what the caller's buffer held before is no packet. */
+static struct consume *claimed;
+static int peeked;
+
+static void peek_at_claim(enum rondo_testpoint at)
+{
+	struct rondo_packet packet;
+	struct rondo_view view;
+	uint32_t ring;
+
+	if (at != RONDO_AT_CLAIMED || !claimed)
+		return;
+	memcpy(&packet, buffer, sizeof(packet));
+	ring = (uint32_t)packet.stream_instance_id;
+	packet.number++;
+	memcpy(buffer, &packet, sizeof(packet));
+	peeked = rondo_consumer_peek(claimed->consumer, ring, buffer,
+				     sizeof(buffer), &view);
+	claimed = NULL;
+}
+
+static void a_peek_believes_nothing_that_was_in_the_buffer(void **state)
+{
+	const struct rondo_config config = CONSUME_CONFIG;
+	struct consume c = consume_start(&config);
+	uint64_t numbers[8];
+
+	(void)state;
+	consume_record(&c);
+	assert_int_equal(peek(&c, numbers, 8), 1);
+	rondo_channel_flush(c.channel);
+	claimed = &c;
+	rondo_testpoint_hook = peek_at_claim;
+	consume_record(&c);
+	rondo_testpoint_hook = NULL;
+	assert_null(claimed);
+	assert_int_equal(peeked, -EAGAIN);
+	consume_end(&c);
+}
+
 static void a_peek_tells_what_was_refused_so_far(void **state)
 {
 	const struct rondo_config config = CONSUME_CONFIG;
@@ -584,14 +625,22 @@ static void a_copy_cannot_be_spliced(void **state)
 	struct consume c = consume_start(&config);
 	int file = memfd_create("out", MFD_CLOEXEC);
 	struct rondo_view view;
+	int fds[2];
 
 	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
 	consume_record(&c);
 	assert_int_equal(rondo_consumer_peek(c.consumer, open_ring(&c), buffer,
 					     sizeof(buffer), &view),
 			 0);
 	assert_int_equal(rondo_consumer_splice(c.consumer, &view, file),
 			 -EINVAL);
+	/* Into a pipe it would be what the channel's memory begins with. */
+	assert_int_equal(rondo_consumer_splice(c.consumer, &view, fds[1]),
+			 -EINVAL);
+	assert_int_equal(read(fds[0], buffer, sizeof(buffer)), -1);
+	close(fds[0]);
+	close(fds[1]);
 	close(file);
 	consume_end(&c);
 }
@@ -604,6 +653,8 @@ int main(void)
 		cmocka_unit_test(a_peek_ends_at_the_last_field),
 		cmocka_unit_test(a_peeked_view_gives_back_no_loan),
 		cmocka_unit_test(a_peek_says_why_it_cannot),
+		cmocka_unit_test(
+			a_peek_believes_nothing_that_was_in_the_buffer),
 		cmocka_unit_test(a_peek_tells_what_was_refused_so_far),
 		cmocka_unit_test(a_header_that_is_not_there_yet_is_not_shown),
 		cmocka_unit_test(

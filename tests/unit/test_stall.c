@@ -150,6 +150,21 @@ static void a_damaged_ring_is_told_and_does_not_keep_anybody(void **state)
 	consume_end(&c);
 }
 
+/* Said to be delivered, where nobody has been: it is not waited for. */
+static void what_nobody_recorded_does_not_keep_anybody(void **state)
+{
+	const struct rondo_config config = patient();
+	struct consume c = consume_start(&config);
+	uint64_t *slot = rondo_map_slot(c.map, 0, 0);
+
+	(void)state;
+	*slot = rondo_slot(rondo_slot_pages(*slot), RONDO_SLOT_READABLE,
+			   rondo_slot_number(*slot) + 2 * c.map->count);
+	rondo_channel_stop(c.channel);
+	consume_nothing(&c, -ENODATA);
+	consume_end(&c);
+}
+
 static void after_stall_ms_what_is_committed_comes_out(void **state)
 {
 	const struct rondo_config config = hasty();
@@ -211,6 +226,30 @@ static void what_a_copy_could_not_know_of_is_counted_later(void **state)
 		consume_nothing(&c, -EAGAIN);
 		assert_int_equal(consume_stats(&c).abandoned, 1);
 	}
+	consume_end(&c);
+}
+
+/* What is written over an end after the copy was made leads nobody beyond the
+ * sub-buffer: records that lie behind it in memory are not counted. */
+static void a_spoilt_end_of_what_was_copied_counts_nothing(void **state)
+{
+	const struct rondo_config config = hasty();
+	struct consume c = consume_start(&config);
+	struct rondo_record record = stall(&c);
+	struct rondo_packet *packet;
+	struct rondo_view view;
+
+	(void)state;
+	consume_deliver(&c, 1);
+	view = take_in_time(&c);
+	packet = rondo_map_packet(c.map, view.ring, view.pages);
+	packet->content_bits = 2 * c.map->subbuf_bytes * 8;
+	packet->timestamp_end = UINT64_MAX;
+	rondo_commit(&record);
+	consume_expect(&c, 4, 1);
+	consume_nothing(&c, -EAGAIN);
+	assert_int_equal(consume_stats(&c).abandoned, 1);
+	consume_release(&c, &view);
 	consume_end(&c);
 }
 
@@ -610,9 +649,12 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_taken_yet_ends_no_wait),
 		cmocka_unit_test(
 			a_damaged_ring_is_told_and_does_not_keep_anybody),
+		cmocka_unit_test(what_nobody_recorded_does_not_keep_anybody),
 		cmocka_unit_test(after_stall_ms_what_is_committed_comes_out),
 		cmocka_unit_test(
 			what_a_copy_could_not_know_of_is_counted_later),
+		cmocka_unit_test(
+			a_spoilt_end_of_what_was_copied_counts_nothing),
 		cmocka_unit_test(a_loss_is_told_in_the_main_stream_alone),
 		cmocka_unit_test(its_pages_come_back_when_its_writer_commits),
 		cmocka_unit_test(
