@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "refuse.h"
 #include "spots.h"
 #include "support/process.h"
 
@@ -198,6 +199,7 @@ static int record_in_child(void)
 	    -ESHUTDOWN)
 		return 3;
 	violations_report(stdout); /* of what it did for its parent */
+	refuse_nothing();
 	if (!stage_open(shared, stage->kind, stage->atomic, NULL))
 		return 4;
 	stage = shared;

@@ -10,11 +10,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "consumer.h"
 #include "inlined.h"
+#include "refuse.h"
 #include "spots.h"
 #include "support/test.h"
 
@@ -57,6 +59,17 @@ static struct entry *open_by_call(uint32_t bytes)
 static bool is_open(const struct entry *entry)
 {
 	return entry && entry->outcome == LANE_NOTHING;
+}
+
+/* The page set that it is in. */
+static uint32_t pages_of(const struct entry *entry)
+{
+	const struct rondo_map *map = stage->map;
+	uint64_t index = (uint64_t)((char *)entry->record.data - map->pages) >>
+			 map->order;
+
+	return (uint32_t)(index - (uint64_t)entry->record.ring_id *
+					  rondo_map_page_sets(map));
 }
 
 static void commit_one(struct entry *entry)
@@ -148,9 +161,10 @@ static void flush(void)
 {
 	int result = rondo_channel_flush(stage->reading);
 
-	/* From outside it gives up in the end. */
+	/* From outside it gives up in the end, or cannot begin. */
 	expect(result >= 0 ||
-		       (result == -EAGAIN && stage->kind == STAGE_ATTACHED),
+		       (result == -EAGAIN && stage->kind == STAGE_ATTACHED) ||
+		       (result == -EOPNOTSUPP && stage->kind == STAGE_FOREIGN),
 	       (uint64_t)-result, 13);
 }
 
@@ -234,10 +248,12 @@ static void written(struct entry *entry, int result)
 		(void)stage_reserved(entry, result);
 }
 
+/* The last piece is copied by a call, or where it is. */
 static void write_in_pieces(int (*writev)(struct rondo_channel *, uint16_t,
-					  const struct iovec *, int))
+					  const struct iovec *, int),
+			    int count)
 {
-	struct entry *entry = to_write(146);
+	struct entry *entry = to_write(count == 7 ? 146 : 76);
 	char payload[152];
 	struct iovec pieces[7] = {{payload, 12},      {payload + 12, 0},
 				  {payload + 12, 1},  {payload + 13, 40},
@@ -245,8 +261,8 @@ static void write_in_pieces(int (*writev)(struct rondo_channel *, uint16_t,
 				  {payload + 76, 70}};
 
 	entry->record.data = payload;
-	stage_fill(entry, 146);
-	written(entry, writev(stage->channel, stage->id, pieces, 7));
+	stage_fill(entry, entry->bytes);
+	written(entry, writev(stage->channel, stage->id, pieces, count));
 }
 
 static void write_whole(int (*write)(struct rondo_channel *, uint16_t,
@@ -272,8 +288,10 @@ static void write_all(void)
 {
 	write_whole(inlined_write);
 	write_whole(rondo_write);
-	write_in_pieces(inlined_writev);
-	write_in_pieces(rondo_writev);
+	for (int count = 6; count <= 7; count++) {
+		write_in_pieces(inlined_writev, count);
+		write_in_pieces(rondo_writev, count);
+	}
 }
 
 static void open_early(void)
@@ -492,6 +510,17 @@ static void align_wide(void)
 		commit_by_call(entry);
 }
 
+/* Its payload begins with a page: what is before is a long gap. */
+static void align_to_page(void)
+{
+	struct entry *entry = stage_entry(40);
+
+	if (stage_reserved(entry,
+			   rondo_reserve_aligned(stage->channel, stage->id, 40,
+						 4096, &entry->record)))
+		commit_by_call(entry);
+}
+
 static void revoking(void)
 {
 	put(SMALL);
@@ -579,6 +608,19 @@ static void registered(void)
 	stage->channel->offsets = offsets;
 }
 
+/* ... and no vDSO either. */
+static void without_any_cpu(void)
+{
+	without_ids();
+	refuse.cpu = true;
+}
+
+static void with_cpus(void)
+{
+	refuse_nothing();
+	with_ids();
+}
+
 static void all_without_ids(void)
 {
 	struct entry *entry;
@@ -622,10 +664,40 @@ static void as_in_its_parent(void)
 	commit_one(second);
 }
 
+/* One that leads out of the channel, and says that its sub-buffer was left. */
+static void commit_nonsense(void)
+{
+	static uint64_t elsewhere[4];
+	const uint64_t order = stage->map->order;
+
+	expect(rondo_commit_call(stage->channel, &elsewhere[2],
+				 rondo_head_at((stage_number() - 1) << order,
+					       0),
+				 stage->index, stage->id) == 0,
+	       23, 0);
+}
+
 static void gen_comes_round(void)
 {
 	two_committed();
 	rondo_store_relaxed(&stage->ring->head, stage_head() | RONDO_GEN_MASK);
+}
+
+/* Of its own, while the other one is in use. */
+static void another_channel(void)
+{
+	const struct rondo_config config = {
+		.size = sizeof(config),
+		.subbuf_bytes = 4096,
+		.subbuf_count = 4,
+		.rings = RONDO_RINGS_BY_CONCURRENCY,
+	};
+	struct rondo_channel *other;
+
+	if (rondo_channel_create(&config, &other) == 0)
+		expect(rondo_channel_destroy(other) == 0, 30, 0);
+	if (rondo_channel_create(NULL, &other) == 0)
+		expect(rondo_channel_destroy(other) == 0, 30, 1);
 }
 
 static void stopped(void)
@@ -712,10 +784,70 @@ static void on_another_cpu_that_holds(void)
 	on_another_busy_cpu();
 }
 
+static void commit_on_another_cpu(void)
+{
+	stage_pin(1);
+	commit_one(held[--cues]);
+	stage_pin(0);
+	if (cues == 0)
+		spots_cue(NULL);
+}
+
+/* It ends what is open, which needs no slow path. */
+static void on_another_ending_cpu(void)
+{
+	stage_pin(1);
+	hold(24, SMALL);
+	stage_pin(0);
+	cues = held_count;
+	spots_cue(commit_on_another_cpu);
+}
+
 static void no_cue(void)
 {
 	spots_cue(NULL);
 	commit_early();
+}
+
+static void no_cue_and_none_held(void)
+{
+	spots_cue(NULL);
+	commit_held();
+}
+
+static void expect_no_flush(int error)
+{
+	int result = rondo_channel_flush(stage->reading);
+
+	/* What handlers recorded on this CPU may be closed; of a parent's ring
+	 * nothing is. */
+	expect(result == error || result > 0 || stage->control->forked,
+	       (uint64_t)-result, 24);
+}
+
+static void no_fence(void)
+{
+	on_another_cpu();
+	refuse.fence = true;
+}
+
+static void flush_without_a_fence(void)
+{
+	expect_no_flush(-EPERM);
+}
+
+/* A process that may not go where the ring's sequences are, or has none. */
+static void flush_from_afar(void)
+{
+	refuse.affinity = true;
+	expect_no_flush(-EPERM);
+	refuse_nothing();
+	refuse.pin = true;
+	expect_no_flush(-EINVAL);
+	refuse_nothing();
+	stage->reading->control->by_id = false;
+	expect_no_flush(-EOPNOTSUPP);
+	stage->reading->control->by_id = true;
 }
 
 static void asked(void)
@@ -843,6 +975,29 @@ static void take_more_than_there_are(void)
 	release_all();
 }
 
+/* As if the cursor had been led on: what it has passed comes late. */
+static void passed_by_the_cursor(void)
+{
+	deliver(3);
+	rondo_consumer_close(stage->consumer);
+	stage->ring->cursor += 2;
+	expect(rondo_consumer_open(stage->reading, &stage->consumer) == 0, 16,
+	       6);
+}
+
+/* A claim has not counted yet what it overwrote. */
+static void not_counted_yet(void)
+{
+	some_to_take();
+	rondo_add_relaxed(&stage->ring->aside[RONDO_COUNT_OVERWRITTEN],
+			  UINT64_MAX);
+}
+
+static void counted(void)
+{
+	rondo_add_relaxed(&stage->ring->aside[RONDO_COUNT_OVERWRITTEN], 1);
+}
+
 static void two_stalled(void)
 {
 	closed_early();
@@ -927,6 +1082,73 @@ static void headers_are_spoilt(void)
 	}
 }
 
+static void flush_of_nonsense(void)
+{
+	expect(rondo_channel_flush(stage->channel) == -EPROTO, 24, 1);
+}
+
+/* As if a sequence in flight had stored over the mark, each time. */
+static void store_over_the_mark(void)
+{
+	set_mode(RONDO_HEAD_RSEQ);
+}
+
+static void open_is_spoilt_and_busy(void)
+{
+	open_is_spoilt();
+	refuse.at_fence = store_over_the_mark;
+}
+
+static void mend_and_refuse_nothing(void)
+{
+	refuse_nothing();
+	mend_slot();
+}
+
+static uint64_t spoilt_slots[8];
+
+/* Delivered, and nobody has got so far. */
+static void one_to_come(void)
+{
+	uint64_t *slot;
+
+	spoilt_slot = stage_number();
+	slot = rondo_map_slot(stage->map, stage->index, spoilt_slot);
+	spoilt_word = *slot;
+	*slot = rondo_slot(rondo_slot_pages(*slot), RONDO_SLOT_READABLE,
+			   rondo_slot_number(*slot) + 2 * stage->map->count);
+	rondo_channel_stop(stage->channel);
+}
+
+static void take_when_over(void)
+{
+	expect(stage_take() == -ENODATA, 25, 0);
+}
+
+static void mend_and_start(void)
+{
+	mend_slot();
+	start();
+}
+
+/* Each says a number of another slot. */
+static void none_at_home(void)
+{
+	put(SMALL);
+	for (uint32_t i = 0; i < stage->map->count; i++) {
+		uint64_t *slot = rondo_map_slot(stage->map, stage->index, i);
+
+		spoilt_slots[i] = *slot;
+		*slot ^= 1;
+	}
+}
+
+static void all_at_home(void)
+{
+	for (uint32_t i = 0; i < stage->map->count; i++)
+		*rondo_map_slot(stage->map, stage->index, i) = spoilt_slots[i];
+}
+
 static struct rondo_packet *oldest_packet(void)
 {
 	uint64_t slot =
@@ -992,6 +1214,139 @@ static void stalled_without_a_begin(void)
 	stage->damaged = true;
 }
 
+/* Nor a time: its begin is to come. */
+static void stalled_in_time_to_come(void)
+{
+	closed_early();
+	oldest_packet()->content_bits = 1;
+	oldest_packet()->timestamp_begin = UINT64_MAX / 2;
+	deliver(1);
+	stage_patience(0, 0);
+	stage->damaged = true;
+}
+
+static void stalled_without_anything(void)
+{
+	struct rondo_packet *packet;
+
+	closed_early();
+	packet = oldest_packet();
+	packet->content_bits = 1;
+	memset(packet + 1, 0xff, stage->map->subbuf_bytes - sizeof(*packet));
+	stage_patience(0, 0);
+	stage->damaged = true;
+}
+
+/* Its record is still open, in the memory that was scribbled over. */
+static void discard_late(void)
+{
+	stage_patience(STAGE_PATIENT, 0);
+	discard_one(early);
+}
+
+/* Between two of its records is more than one gap can tell. */
+static void stalled_around_a_hole(void)
+{
+	struct entry *hole[2];
+
+	open_early();
+	for (int i = 0; i < 2; i++) {
+		hole[i] = open_one(BIG - 300);
+		commit_one(hole[i]);
+	}
+	put(SMALL);
+	for (int i = 0; i < 2; i++) {
+		memset((char *)hole[i]->record.data - stage->map->header_bytes,
+		       0xff, hole[i]->bytes + stage->map->header_bytes);
+		hole[i]->outcome = LANE_SQUASHED;
+	}
+	expect(rondo_channel_flush(stage->channel) == 1, 26, 0);
+	deliver(1);
+	stage_patience(0, 0);
+	stage->damaged = true;
+}
+
+static uint64_t late_header;
+
+static uint64_t *header_of(const struct entry *entry)
+{
+	return (uint64_t *)entry->record.data - stage->map->header_bytes / 8;
+}
+
+/* One whose header comes after the copy. */
+static void stalled_with_a_late_header(void)
+{
+	two_open();
+	commit_one(second);
+	put(SMALL);
+	late_header = *header_of(second);
+	*header_of(second) = UINT64_MAX;
+	expect(rondo_channel_flush(stage->channel) == 1, 26, 1);
+	deliver(1);
+	stage_patience(0, 0);
+	stage->damaged = true;
+}
+
+static void take_before_the_header(void)
+{
+	stage_take_all();
+	*header_of(second) = late_header;
+	commit_early();
+	stage_take_all();
+}
+
+/* Its end is spoilt between the copy and the last commit. */
+static void take_and_spoil(void)
+{
+	stage_take_all();
+	stage->damaged = true;
+	rondo_map_packet(stage->map, early->record.ring_id, pages_of(early))
+		->content_bits = 1;
+	commit_early();
+	stage_take_all();
+}
+
+static void take_without_memory(void)
+{
+	refuse.memory = 1;
+	expect(stage_take() == -ENOMEM, 27, 0);
+	refuse_nothing();
+	stage_take_all();
+}
+
+/* Each of its allocations fails once. */
+static void consumer_without_memory(void)
+{
+	uint32_t nth = 0;
+	int result;
+
+	rondo_consumer_close(stage->consumer);
+	do {
+		refuse.memory = ++nth;
+		result = rondo_consumer_open(stage->reading, &stage->consumer);
+	} while (result == -ENOMEM);
+	refuse_nothing();
+	expect(result == 0 && nth == 5, nth, 28);
+}
+
+/* A name of nobody, another one each time. */
+static void write_another_name(void)
+{
+	stage->map->wait->consumer += (UINT64_C(1) << 63) + 1;
+}
+
+static void consumer_of_many_names(void)
+{
+	struct rondo_consumer *none;
+
+	rondo_consumer_close(stage->consumer);
+	refuse.at_start = write_another_name;
+	expect(rondo_consumer_open(stage->reading, &none) == -EPROTO, 28, 1);
+	refuse_nothing();
+	expect(rondo_consumer_open(stage->reading, &stage->consumer) == 0, 28,
+	       2);
+}
+
 static void another_consumer(void)
 {
 	struct rondo_consumer *rival;
@@ -1044,6 +1399,60 @@ static void quarantined(void)
 static void sleep_for_a_moment(void)
 {
 	expect(rondo_consumer_wait(stage->consumer, 1000) >= 0, 18, 0);
+}
+
+/* Each call to move them says this once: -EINTR is tried again. */
+static void splice_with(const struct rondo_view *view, int to, uint32_t calls,
+			int says)
+{
+	for (uint32_t nth = 1; nth <= calls; nth++) {
+		int64_t result;
+
+		refuse.splice = nth;
+		refuse.splice_says = says;
+		result = rondo_consumer_splice(stage->consumer, view, to);
+		refuse_nothing();
+		expect(says == -EINTR ? result == (int64_t)view->bytes :
+					result == (says ? says : -EIO),
+		       (uint64_t)-result, 29);
+	}
+}
+
+/* To a file by way of a pipe, and to a pipe. */
+static void splice_one(const struct rondo_view *view, int file,
+		       const int pipe_of_ours[2])
+{
+	refuse.pipe = true;
+	expect(rondo_consumer_splice(stage->consumer, view, file) == -EMFILE,
+	       29, 1);
+	refuse_nothing();
+	splice_with(view, file, 2, -EINTR);
+	splice_with(view, file, 2, -ENOSPC);
+	splice_with(view, file, 2, 0);
+	splice_with(view, file, 1, -EINTR);
+	splice_with(view, pipe_of_ours[1], 1, -EINTR);
+	splice_with(view, pipe_of_ours[1], 1, 0);
+}
+
+static void take_to_splice(void)
+{
+	struct rondo_view view;
+	int file = memfd_create("spliced", MFD_CLOEXEC), ends[2];
+
+	expect(rondo_consumer_take(stage->consumer, &view) == 0, 29, 4);
+	stage_read(&view);
+	if (file >= 0 && pipe(ends) == 0) {
+		splice_one(&view, file, ends);
+		close(ends[0]);
+		close(ends[1]);
+	}
+	close(file);
+	view.offset = UINT64_MAX;
+	expect(rondo_consumer_splice(stage->consumer, &view, 0) == -EINVAL, 29,
+	       2);
+	rondo_consumer_close(stage->consumer);
+	expect(rondo_consumer_open(stage->reading, &stage->consumer) == 0, 29,
+	       3);
 }
 
 static void idle(void)
@@ -1207,10 +1616,16 @@ const struct scenario scenarios[] = {
 	{"neither class nor alignment", ALL, play_nothing,
 	 refused_for_other_reasons, NULL, 0},
 	{"stopped", ALL, play_nothing, stopped, NULL, 0},
+	{"another channel", SOME, put_small, another_channel, NULL,
+	 SLOW | BY_HAND},
 	{"times that cannot be told", BOTH, time_ran_out, put_small, NULL, 0},
 	{"times that cannot be told, by the call", BOTH, time_ran_out,
 	 call_small, NULL, 0},
 	{"aligned", ALL, put_small, align_wide, NULL, 0},
+	{"aligned, behind a long gap", ON(LARGE), put_small, align_to_page,
+	 NULL, KEEPS_ROOM},
+	{"aligned, by crossing to a long gap", ON(LARGE), at_the_end,
+	 align_to_page, NULL, KEEPS_ROOM},
 	{"discards, in order", ALL, two_open, discard_both, NULL, KEEPS_ROOM},
 	{"discards, the last first", ALL, two_open, discard_last_first, NULL,
 	 KEEPS_ROOM},
@@ -1232,6 +1647,9 @@ const struct scenario scenarios[] = {
 	 registered, NO_FLUSH},
 	{"threads without ids", ALL, without_ids, all_without_ids, with_ids,
 	 NO_FLUSH | BY_HAND},
+	{"threads that cannot ask", ALL, without_any_cpu, all_without_ids,
+	 with_cpus, NO_FLUSH | BY_HAND | IN_ATOMIC},
+	{"a handle without sense", ALL, put_small, commit_nonsense, NULL, 0},
 	{"a child's ends", ALL, as_in_a_child, end_in_a_child, as_in_its_parent,
 	 NO_RECORD},
 	{"squashes when gen comes round", ALL, gen_comes_round, squash_both,
@@ -1246,6 +1664,9 @@ const struct scenario scenarios[] = {
 	 NO_FLUSH | BY_HAND},
 	{"a slot without sense, where it is", ALL, open_is_spoilt, call_small,
 	 mend_slot, NO_FLUSH | ALL_STALLED | BY_HAND},
+	{"a slot without sense, that nobody can revoke", ALL,
+	 open_is_spoilt_and_busy, call_small, mend_and_refuse_nothing,
+	 NO_FLUSH | ALL_STALLED | BY_HAND | IN_RSEQ},
 	{"a slot without sense, to be delivered", SOME, closed_is_spoilt,
 	 commit_early, deliver_by_hand, NO_RECORD | BY_HAND},
 	{"pages without sense", ALL, headers_are_spoilt, put_small, NULL, 0},
@@ -1262,8 +1683,17 @@ const struct scenario scenarios[] = {
 	 NULL, IN_RSEQ},
 	{"a commit that finds it revoked", ALL, revoked_with_open, commit_both,
 	 NULL, IN_RSEQ},
-	{"a flush", READ | ON(CONCURRENCY), put_small, flush, NULL, NO_FLUSH},
+	{"a flush", READ | ON(CONCURRENCY) | ON(FOREIGN), put_small, flush,
+	 NULL, NO_FLUSH},
 	{"a flush with one open", READ, two_open, flush, commit_both, NO_FLUSH},
+	{"a flush of what may be taken back", READ, open_early, flush,
+	 commit_early, NO_FLUSH | TAKES_BACK},
+	{"a flush without a fence", BOTH, no_fence, flush_without_a_fence,
+	 refuse_nothing, NO_FLUSH | IN_RSEQ},
+	{"a flush from afar", ON(ATTACHED), put_small, flush_from_afar, NULL,
+	 NO_FLUSH | IN_RSEQ},
+	{"a flush of a slot without sense", SOME, open_is_spoilt,
+	 flush_of_nonsense, mend_slot, NO_RECORD | BY_HAND | SLOW},
 	{"a flush that finds it revoked", ALL, revoked, flush, NULL,
 	 NO_FLUSH | IN_RSEQ},
 	{"a flush that finds it being revoked", ALL, revoking, flush, NULL,
@@ -1274,6 +1704,8 @@ const struct scenario scenarios[] = {
 	 NO_FLUSH | IN_RSEQ | SLOW},
 	{"a flush that asks in vain", SOME, on_another_pausing_cpu, flush,
 	 no_cue, NO_FLUSH | IN_RSEQ | SLOW},
+	{"a flush that asks who only ends", SOME, on_another_ending_cpu, flush,
+	 no_cue_and_none_held, NO_FLUSH | IN_RSEQ | SLOW},
 	{"a flush that asks, with one open", SOME, on_another_cpu_that_holds,
 	 flush, no_cue, NO_FLUSH | IN_RSEQ | SLOW},
 	{"a record that is asked", ALL, asked, put_small, NULL, 0},
@@ -1290,12 +1722,26 @@ const struct scenario scenarios[] = {
 	 IN_CONSUMER},
 	{"a consumer of damage", SOME, some_to_take, consumer_of_damage, NULL,
 	 NO_RECORD | BY_HAND},
+	{"a consumer without memory", SOME, some_to_take,
+	 consumer_without_memory, NULL, NO_RECORD | BY_HAND},
+	{"a consumer of many names", SOME, some_to_take, consumer_of_many_names,
+	 NULL, NO_RECORD | BY_HAND | SLOW},
 	{"another consumer", BOTH | ON(ATTACHED), some_to_take,
 	 another_consumer, NULL, IN_CONSUMER},
+	{"splices", SOME, some_to_take, take_to_splice, NULL,
+	 IN_CONSUMER | BY_HAND},
 	{"another consumer of what was quarantined", BOTH, quarantined,
 	 another_consumer, stop_stalling, IN_CONSUMER},
 	{"two quarantines", ALL, two_stalled, take_kept, commit_two,
 	 IN_CONSUMER},
+	{"takes of what the cursor has passed", ALL, passed_by_the_cursor,
+	 take_all, NULL, IN_CONSUMER | BY_HAND},
+	{"takes before what was overwritten is counted", ON(OVERWRITE),
+	 not_counted_yet, take_all, counted, NO_RECORD | BY_HAND},
+	{"takes of what is over, beside one to come", SOME, one_to_come,
+	 take_when_over, mend_and_start, NO_RECORD | BY_HAND},
+	{"takes where no slot is at home", SOME, none_at_home, take_all,
+	 all_at_home, NO_RECORD | BY_HAND},
 	{"a take of what has no header", ALL, without_a_header, take_all, NULL,
 	 IN_CONSUMER},
 	{"a take of what has no time", ALL, without_a_time, take_all, NULL,
@@ -1317,7 +1763,21 @@ const struct scenario scenarios[] = {
 	 take_all, stop_stalling, IN_CONSUMER},
 	{"a quarantine of what has no begin", ALL, stalled_without_a_begin,
 	 take_all, stop_stalling, IN_CONSUMER},
+	{"a quarantine of what has a time to come", ALL,
+	 stalled_in_time_to_come, take_all, discard_late, IN_CONSUMER},
+	{"a quarantine of what has nothing", ALL, stalled_without_anything,
+	 take_all, discard_late, NO_RECORD | BY_HAND},
+	{"a quarantine around a hole", ALL, stalled_around_a_hole, take_all,
+	 stop_stalling, IN_CONSUMER},
+	{"a quarantine before a header", ALL, stalled_with_a_late_header,
+	 take_before_the_header, stop_stalling, IN_CONSUMER | BY_HAND},
+	{"a quarantine whose end is spoilt", ALL, stalled_behind,
+	 take_and_spoil, stop_stalling, IN_CONSUMER | BY_HAND},
+	{"a quarantine without memory", ALL, stalled_behind,
+	 take_without_memory, stop_stalling, IN_CONSUMER | BY_HAND},
 	{"statistics", SOME, some_to_take, look_at_statistics, NULL, 0},
+	{"takes behind a stalled one", SOME, behind_a_stalled_one, take_all,
+	 commit_early, IN_CONSUMER},
 	{"a quarantine", ALL, stalled_behind, take_all, stop_stalling,
 	 IN_CONSUMER | MAY_END},
 	{"a quarantine that ends", ALL, stalled_behind, commit_and_take,
@@ -1354,7 +1814,7 @@ const uint32_t scenario_count = TEST_COUNT(scenarios);
 bool scenario_plays(const struct scenario *scenario)
 {
 	return (scenario->stages >> stage->kind & 1) &&
-	       !(scenario->flags & IN_RSEQ && stage->atomic);
+	       !(scenario->flags & (stage->atomic ? IN_RSEQ : IN_ATOMIC));
 }
 
 bool scenario_swaps(const struct scenario *scenario)
@@ -1393,6 +1853,11 @@ static void act_squash(void)
 	squash_one(entry);
 }
 
+static void act_take_back(void)
+{
+	discard_one(early);
+}
+
 static void act_fill(void)
 {
 	const uint64_t number = stage_number();
@@ -1412,5 +1877,6 @@ const struct action actions[ACTIONS] = {
 	[ACTION_FILL] = {"fill", act_fill, 0, 0, false},
 	[ACTION_FLUSH] = {"flush", flush, 0, NO_FLUSH, false},
 	[ACTION_STOP] = {"stop", act_stop, KEEPS_ROOM, 0, false},
+	[ACTION_TAKE_BACK] = {"take back", act_take_back, TAKES_BACK, 0, false},
 	[ACTION_END] = {"end what is open", commit_both, MAY_END, 0, false},
 };

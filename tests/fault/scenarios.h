@@ -14,13 +14,15 @@
 /* scenario.flags */
 #define NO_FLUSH 0x1u	  /* its handlers may not flush: it does */
 #define IN_RSEQ 0x2u	  /* of channels with sequences only */
+#define IN_ATOMIC 0x10u	  /* ... without */
 #define IN_CONSUMER 0x4u  /* handlers interrupt the consumer */
 #define KEEPS_ROOM 0x8u	  /* another thread may record before it ends */
 #define SLOW 0x20u	  /* system calls: only where no other has led */
 #define NO_RECORD 0x40u	  /* handlers cannot record here */
 #define ALL_STALLED 0x80u /* so that nobody else can either */
 #define BY_HAND 0x200u /* a state that others cannot meet: no kill, no park */
-#define MAY_END 0x100u /* handlers may commit what it left open */
+#define TAKES_BACK 0x400u /* handlers may discard what it left open */
+#define MAY_END 0x100u	  /* handlers may commit what it left open */
 
 struct scenario {
 	const char *name;
@@ -48,6 +50,7 @@ enum {
 	ACTION_SQUASH,
 	ACTION_FILL,
 	ACTION_FLUSH,
+	ACTION_TAKE_BACK,
 	ACTION_END,
 	ACTION_STOP,
 	ACTIONS,

@@ -47,7 +47,23 @@ static const struct rondo_config configs[STAGE_KINDS] = {
 			    .subbuf_count = 4,
 			    .spare_count = 2,
 			    .stall_ms = STAGE_PATIENT},
+	[STAGE_FOREIGN] = {.size = sizeof(struct rondo_config),
+			   .subbuf_bytes = 4096,
+			   .subbuf_count = 4,
+			   .spare_count = 2,
+			   .rings = RONDO_RINGS_BY_CONCURRENCY,
+			   .stall_ms = STAGE_PATIENT},
+	[STAGE_LARGE] = {.size = sizeof(struct rondo_config),
+			 .subbuf_bytes = 8192,
+			 .subbuf_count = 4,
+			 .spare_count = 2,
+			 .stall_ms = STAGE_PATIENT},
 };
+
+static bool is_attached(enum stage_kind kind)
+{
+	return kind == STAGE_ATTACHED || kind == STAGE_FOREIGN;
+}
 
 bool stage_find_cpus(void)
 {
@@ -123,7 +139,7 @@ bool stage_open(struct stage *out, enum stage_kind kind, bool atomic,
 	if (!create(out, kind, atomic, path))
 		return false;
 	out->reading = out->channel;
-	if (kind == STAGE_ATTACHED &&
+	if (is_attached(kind) &&
 	    rondo_channel_attach(rondo_channel_fd(out->channel), &out->reading))
 		return false;
 	if (rondo_consumer_open(out->reading, &out->consumer)) {

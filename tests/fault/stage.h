@@ -28,6 +28,8 @@ enum stage_kind {
 	STAGE_FULL_HEADERS, /* and a clock that sequences cannot read */
 	STAGE_CONCURRENCY,  /* rings by concurrency id, where there are some */
 	STAGE_ATTACHED,	    /* flushed and consumed as by another process */
+	STAGE_FOREIGN,	    /* the same, and rings by concurrency id */
+	STAGE_LARGE,	    /* gaps that one compact header cannot tell */
 	STAGE_KINDS,
 };
 
