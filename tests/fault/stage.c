@@ -72,11 +72,9 @@ bool stage_find_cpus(void)
 
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return false;
-	/* From where it is, so that several programs spread. */
-	for (int i = 0, cpu = sched_getcpu(); i < CPU_SETSIZE && found < 2;
-	     i++, cpu++)
-		if (CPU_ISSET(cpu % CPU_SETSIZE, &set))
-			stage_cpus[found++] = (uint32_t)(cpu % CPU_SETSIZE);
+	for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
+		if (CPU_ISSET(cpu, &set))
+			stage_cpus[found++] = (uint32_t)cpu;
 	return found == 2;
 }
 
