@@ -661,6 +661,7 @@ static void await_delivery(const struct rondo_place *place, uint64_t number)
 	for (int looks = 0; looks < MAX_ASK_LOOKS; looks++) {
 		if (!rondo_ring_find(place, number, &slot))
 			return;
+		RONDO_TESTPOINT(RONDO_AT_AWAIT);
 		rondo_pause();
 	}
 }

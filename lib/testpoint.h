@@ -32,6 +32,7 @@ enum rondo_testpoint {
 	RONDO_AT_LOOK,		     /* consumer: head read, before each slot */
 	RONDO_AT_PEEK,		     /* consumer: copied, about to look again */
 	RONDO_AT_WAKE,		     /* wake: said, futex word not moved yet */
+	RONDO_AT_AWAIT, /* flush: asked for, closed, not delivered */
 	RONDO_TESTPOINTS_COUNT,
 };
 

@@ -532,6 +532,95 @@ static void discards_and_shrinks_leave_gaps_in_the_copy(void **state)
 static struct consume *closing;
 static pthread_barrier_t stopped, released;
 
+/* ---- a ring that is asked ---- */
+
+static struct {
+	struct consume c;
+	uint32_t flushing, stands, looked, delivered, returned, over;
+} asked;
+static __thread bool is_owner;
+
+/* The owner stands between closing and delivering until the flusher has looked,
+ * and the flusher then until it is delivered. */
+static void stand_and_look(enum rondo_testpoint at)
+{
+	if (is_owner && at == RONDO_AT_CLOSED &&
+	    rondo_load_relaxed(&asked.flushing)) {
+		rondo_store_relaxed(&asked.flushing, 0u);
+		rondo_store_relaxed(&asked.stands, 1u);
+		while (!rondo_load_relaxed(&asked.looked) &&
+		       !rondo_load_relaxed(&asked.returned))
+			sched_yield();
+	} else if (is_owner && at == RONDO_AT_DELIVERED) {
+		rondo_store_relaxed(&asked.delivered,
+				    rondo_load_relaxed(&asked.stands));
+	} else if (!is_owner && at == RONDO_AT_AWAIT) {
+		rondo_store_relaxed(&asked.looked, 1u);
+		while (!rondo_load_relaxed(&asked.delivered))
+			sched_yield();
+	}
+}
+
+static void *own(void *unused)
+{
+	const uint64_t value = 0;
+
+	(void)unused;
+	is_owner = true;
+	consume_pin(1);
+	while (!rondo_load_relaxed(&asked.over))
+		(void)rondo_write(asked.c.channel, asked.c.id, &value,
+				  sizeof(value));
+	return NULL;
+}
+
+/* True: it was closed by its owner, because it was asked. */
+static bool flush_by_asking(uint32_t ring)
+{
+	const struct rondo_ring *of = rondo_map_ring(asked.c.map, ring);
+	uint64_t before = rondo_load_relaxed(&of->revocations);
+	bool by_asking;
+
+	rondo_store_relaxed(&asked.looked, 0u);
+	rondo_store_relaxed(&asked.delivered, 0u);
+	rondo_store_relaxed(&asked.stands, 0u);
+	rondo_store_relaxed(&asked.returned, 0u);
+	rondo_store_relaxed(&asked.flushing, 1u);
+	by_asking = rondo_ring_flush(asked.c.channel->control, ring) == 1 &&
+		    rondo_load_relaxed(&asked.stands) &&
+		    rondo_load_relaxed(&of->revocations) == before;
+	if (by_asking)
+		assert_true(rondo_load_relaxed(&asked.delivered));
+	rondo_store_relaxed(&asked.flushing, 0u);
+	rondo_store_relaxed(&asked.returned, 1u);
+	return by_asking;
+}
+
+static void what_an_asked_owner_closes_is_delivered_by_then(void **state)
+{
+	struct rondo_config config = CONSUME_CONFIG;
+	pthread_t owner;
+
+	(void)state;
+	config.flags = RONDO_OVERWRITE;
+	asked.c = consume_start(&config);
+	if (asked.c.channel->control->reason != RONDO_MODE_RSEQ ||
+	    asked.c.channel->control->map.rings_by != RONDO_RINGS_BY_CPU ||
+	    test_is_emulated() || consume_pin(1)) {
+		consume_end(&asked.c);
+		skip();
+	}
+	consume_pin(0);
+	rondo_testpoint_hook = stand_and_look;
+	assert_int_equal(pthread_create(&owner, NULL, own, NULL), 0);
+	while (!flush_by_asking(1))
+		continue;
+	rondo_store_relaxed(&asked.over, 1u);
+	assert_int_equal(pthread_join(owner, NULL), 0);
+	rondo_testpoint_hook = NULL;
+	consume_end(&asked.c);
+}
+
 static void stop_before_late_add(enum rondo_testpoint at)
 {
 	if (at != RONDO_AT_CLOSED || !closing)
@@ -668,6 +757,8 @@ int main(void)
 		cmocka_unit_test(
 			what_commits_while_it_is_copied_is_taken_in_turn),
 		cmocka_unit_test(discards_and_shrinks_leave_gaps_in_the_copy),
+		cmocka_unit_test(
+			what_an_asked_owner_closes_is_delivered_by_then),
 		cmocka_unit_test(a_stopped_closer_keeps_its_pages),
 		cmocka_unit_test(
 			what_a_dead_consumer_copied_is_not_copied_again),
