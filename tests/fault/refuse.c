@@ -15,7 +15,7 @@ int __real_rondo_os_fence(int cpu);
 int __real_rondo_os_affinity(struct rondo_os_affinity *out);
 int __real_rondo_os_pin(int cpu);
 int __real_rondo_os_cpu_cheap(void);
-uint64_t __real_rondo_os_pid_start(uint32_t pid);
+bool __real_rondo_os_lives(uint32_t pid, uint32_t start);
 int64_t __real_rondo_os_splice(int from, int64_t *from_offset, int to,
 			       uint64_t bytes);
 int __real_rondo_os_pipe(int fds[2]);
@@ -26,7 +26,7 @@ int __wrap_rondo_os_fence(int cpu);
 int __wrap_rondo_os_affinity(struct rondo_os_affinity *out);
 int __wrap_rondo_os_pin(int cpu);
 int __wrap_rondo_os_cpu_cheap(void);
-uint64_t __wrap_rondo_os_pid_start(uint32_t pid);
+bool __wrap_rondo_os_lives(uint32_t pid, uint32_t start);
 int64_t __wrap_rondo_os_splice(int from, int64_t *from_offset, int to,
 			       uint64_t bytes);
 int __wrap_rondo_os_pipe(int fds[2]);
@@ -62,11 +62,11 @@ int __wrap_rondo_os_cpu_cheap(void)
 	return refuse.cpu ? -1 : __real_rondo_os_cpu_cheap();
 }
 
-uint64_t __wrap_rondo_os_pid_start(uint32_t pid)
+bool __wrap_rondo_os_lives(uint32_t pid, uint32_t start)
 {
-	if (refuse.at_start)
-		refuse.at_start();
-	return __real_rondo_os_pid_start(pid);
+	if (refuse.at_lives)
+		refuse.at_lives();
+	return __real_rondo_os_lives(pid, start);
 }
 
 int64_t __wrap_rondo_os_splice(int from, int64_t *from_offset, int to,

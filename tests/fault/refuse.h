@@ -16,7 +16,7 @@ struct refuse {
 	bool cpu;	 /* nothing but a system call would tell where it is */
 	uint32_t memory; /* the so many-th allocation from here fails; 0: none */
 	void (*at_fence)(void); /* behind a fence */
-	void (*at_start)(void); /* before the start of a process is told */
+	void (*at_lives)(void); /* before it is told whether a process lives */
 	uint32_t splice;	/* the so many-th from here moves nothing */
 	int splice_says;
 	bool pipe; /* there are no descriptors */

@@ -163,7 +163,8 @@ static void flush(void)
 
 	/* From outside it gives up in the end, or cannot begin. */
 	expect(result >= 0 ||
-		       (result == -EAGAIN && stage->kind == STAGE_ATTACHED) ||
+		       (result == -EAGAIN &&
+			stage->reading != stage->channel) ||
 		       (result == -EOPNOTSUPP && stage->kind == STAGE_FOREIGN),
 	       (uint64_t)-result, 13);
 }
@@ -606,6 +607,19 @@ static void unregistered(void)
 static void registered(void)
 {
 	stage->channel->offsets = offsets;
+}
+
+/* ... on a CPU that came later than the rings. */
+static void beyond_without_ids(void)
+{
+	without_ids();
+	beyond_the_rings();
+}
+
+static void among_with_ids(void)
+{
+	among_the_rings();
+	with_ids();
 }
 
 /* ... and no vDSO either. */
@@ -1340,7 +1354,7 @@ static void consumer_of_many_names(void)
 	struct rondo_consumer *none;
 
 	rondo_consumer_close(stage->consumer);
-	refuse.at_start = write_another_name;
+	refuse.at_lives = write_another_name;
 	expect(rondo_consumer_open(stage->reading, &none) == -EPROTO, 28, 1);
 	refuse_nothing();
 	expect(rondo_consumer_open(stage->reading, &stage->consumer) == 0, 28,
@@ -1422,6 +1436,8 @@ static void splice_with(const struct rondo_view *view, int to, uint32_t calls,
 static void splice_one(const struct rondo_view *view, int file,
 		       const int pipe_of_ours[2])
 {
+	struct rondo_view nothing = *view;
+
 	refuse.pipe = true;
 	expect(rondo_consumer_splice(stage->consumer, view, file) == -EMFILE,
 	       29, 1);
@@ -1432,6 +1448,10 @@ static void splice_one(const struct rondo_view *view, int file,
 	splice_with(view, file, 1, -EINTR);
 	splice_with(view, pipe_of_ours[1], 1, -EINTR);
 	splice_with(view, pipe_of_ours[1], 1, 0);
+	nothing.bytes = 0;
+	expect(rondo_consumer_splice(stage->consumer, &nothing,
+				     pipe_of_ours[1]) == 0,
+	       29, 5);
 }
 
 static void take_to_splice(void)
@@ -1647,6 +1667,8 @@ const struct scenario scenarios[] = {
 	 registered, NO_FLUSH},
 	{"threads without ids", ALL, without_ids, all_without_ids, with_ids,
 	 NO_FLUSH | BY_HAND},
+	{"a thread without ids or a ring", SOME, beyond_without_ids, call_small,
+	 among_with_ids, NO_FLUSH | BY_HAND | IN_ATOMIC},
 	{"threads that cannot ask", ALL, without_any_cpu, all_without_ids,
 	 with_cpus, NO_FLUSH | BY_HAND | IN_ATOMIC},
 	{"a handle without sense", ALL, put_small, commit_nonsense, NULL, 0},
