@@ -111,8 +111,9 @@ struct rate {
 
 /* What the metadata says of the clock. */
 struct calibration {
-	uint64_t frequency;	 /* Hz */
-	uint64_t seconds, ticks; /* of tick 0 since 1970 */
+	uint64_t frequency; /* Hz */
+	int64_t seconds;    /* of tick 0 since 1970, and ... */
+	uint64_t ticks;	    /* ... less than a second of them */
 };
 
 static uint64_t rate_to_ns(struct rate rate, uint64_t ticks)
@@ -183,11 +184,19 @@ static struct calibration anchor(uint64_t frequency,
 	/* In 1 / (1e9 * frequency) seconds, so that nothing is lost. */
 	unsigned __int128 wall = (unsigned __int128)at->ns * out.frequency;
 	unsigned __int128 base = (unsigned __int128)at->ticks * NS_PER_SECOND;
-	unsigned __int128 ticks = wall > base ? wall - base : 0;
+	/* Ticks that count from 1970, as emulators' do, may seem to be older. */
+	const bool older = base > wall;
+	unsigned __int128 ticks = older ? base - wall : wall - base;
+	uint64_t seconds;
 
 	ticks = (ticks + NS_PER_SECOND / 2) / NS_PER_SECOND;
-	out.seconds = (uint64_t)(ticks / out.frequency);
+	seconds = (uint64_t)(ticks / out.frequency);
 	out.ticks = (uint64_t)(ticks % out.frequency);
+	if (older && out.ticks) {
+		seconds++;
+		out.ticks = out.frequency - out.ticks;
+	}
+	out.seconds = (int64_t)(older ? -seconds : seconds);
 	return out;
 }
 
@@ -220,18 +229,13 @@ static struct calibration calibration_of(const struct rondo_map *map,
 					 const struct rondo_clock_pair *begin,
 					 const struct rondo_clock_pair *end)
 {
-	struct calibration out = {.frequency = NS_PER_SECOND};
-	uint64_t offset;
+	const struct calibration out = {.frequency = NS_PER_SECOND};
 
 	switch (map->clock) {
 	case RONDO_CLOCK_FASTEST:
 		return calibrate(map, begin, end);
 	case RONDO_CLOCK_MONOTONIC:
-		offset = begin->ns > begin->ticks ? begin->ns - begin->ticks :
-						    0;
-		out.seconds = offset / NS_PER_SECOND;
-		out.ticks = offset % NS_PER_SECOND;
-		return out;
+		return anchor(NS_PER_SECOND, begin);
 	default:
 		return out;
 	}
@@ -260,10 +264,10 @@ static void put_clock(struct text *text, const struct rondo_map *map,
 			       map->super->boot_id :
 			       map->uuid);
 	put(text,
-	    ";\n\tdescription = \"%s\";\n\tfreq = %llu;\n\toffset_s = %llu;\n"
+	    ";\n\tdescription = \"%s\";\n\tfreq = %llu;\n\toffset_s = %lld;\n"
 	    "\toffset = %llu;\n\tabsolute = true;\n};\n",
 	    clock_name(map->clock), (unsigned long long)calibration->frequency,
-	    (unsigned long long)calibration->seconds,
+	    (long long)calibration->seconds,
 	    (unsigned long long)calibration->ticks);
 }
 
