@@ -736,7 +736,7 @@ static int quarantine(struct rondo_reader *reader, uint64_t slot,
 		.flags = RONDO_VIEW_LATE | RONDO_VIEW_STALLED,
 	};
 
-	/* Marks for all slots: somebody scribbles. */
+	/* As many as there are slots: somebody scribbles. */
 	if (reader->copy || reader->quarantined == map->count)
 		return -ENOSPC;
 	parcel.data = allocate_pages(map->subbuf_bytes);
